@@ -115,6 +115,12 @@ class Blockages:
         """Nothing waits for this table any more, so nothing can find out whether it is still blocked."""
         self._remove(collection)
 
+    def forget_all(self) -> None:
+        """The target does not answer, so that nothing is known of its tables: everything is tried once it does."""
+        self.freed |= {place for place in self._blockages if isinstance(place, str)}
+        self._blockages.clear()
+        self._waiting.clear()
+
     def _wait(self, change_set: ChangeSet, blockage: Blockage) -> None:
         for key in change_set.touched():
             _make_room(self._waiting)

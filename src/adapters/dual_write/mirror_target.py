@@ -45,6 +45,7 @@ class MirrorTarget:
         )
         self._late = LateCalls(self.breaker, self.ping)
         self.blockages = Blockages()
+        self.breaker.when_opened(self.blockages.forget_all)
         self.rate = DeliveryRate()
         """Of the relay's deliveries, which shorten the backlog."""
 

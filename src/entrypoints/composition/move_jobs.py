@@ -8,8 +8,9 @@ from typing import Any
 
 from loguru import logger
 
+from adapters.records.record_store import StoreRefused
 from application.ports.migration import Job, JobState, Progress, Work
-from domain.errors import Conflict, NotFound, TandemError, Unavailable
+from domain.errors import Conflict, NotFound, StoreUnavailable, TandemError, Unavailable
 
 JOBS_MAX = 50
 """How many jobs are remembered; beyond it the oldest ended ones are forgotten."""
@@ -72,6 +73,8 @@ class MoveJobs:
             result = await work(note)
         except TandemError as error:
             self._change(id, state=JobState.FAILED, error=error.message, code=error.code)
+        except StoreRefused as refused:
+            self._change(id, state=JobState.FAILED, error=str(refused), code=StoreUnavailable.code)
         except asyncio.CancelledError:
             self._change(id, state=JobState.FAILED, error=STOPPED, code=Unavailable.code)
             raise

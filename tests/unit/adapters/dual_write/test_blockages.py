@@ -38,6 +38,19 @@ RECOVER_SECONDS_MAX = 10.0
 STRICT = replace(QUICK, mode=MirrorMode.STRICT)
 
 
+def test_nothing_is_known_of_tables_once_the_target_does_not_answer() -> None:
+    async def check() -> None:
+        blockages = Blockages()
+        blockages.learn([change_set_of(creation(1))], [LOCKED])
+        assert blockages.blocking(change_set_of(creation(2))) == LOCKED
+        blockages.forget_all()
+        assert blockages.tables() == []
+        assert blockages.blocking(change_set_of(creation(2))) is None
+        assert blockages.freed == {LABEL}
+
+    simulate(check())
+
+
 class ObstructedStore(MemoryRecordStore):
     """Blocks a table or a record while `blocked` is set, and counts the change sets that it was sent."""
 

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from loguru import logger
 
+from adapters.records.record_store import StoreRefused
 from application.ports.migration import Job, JobState, OnProgress, Progress
 from domain.errors import Conflict, NotFound, StoreUnavailable
 from entrypoints.composition.move_jobs import INTERNAL_ERROR, JOBS_MAX, MoveJobs
@@ -56,9 +57,12 @@ async def test_another_job_may_follow_one_that_has_ended() -> None:
     assert (first.step, second.step, jobs.newest()) == ("backfill", "verify", second)
 
 
-async def test_a_failed_job_says_why_and_does_not_block_the_next_one() -> None:
+@pytest.mark.parametrize(
+    "error", [StoreUnavailable("The target is down."), StoreRefused("The target is down.")]
+)
+async def test_a_failed_job_says_why_and_does_not_block_the_next_one(error: Exception) -> None:
     async def fails(_on_progress: OnProgress) -> None:
-        raise StoreUnavailable("The target is down.")
+        raise error
 
     jobs = MoveJobs()
     job = await ended(jobs, jobs.start("verify", fails))
