@@ -17,6 +17,7 @@ from domain.characters import is_hidden, is_letter_or_digit, is_visible
 from domain.errors import RuleBroken, Violation
 from domain.invisible import misplaced
 from domain.storable import require_text
+from domain.symbols import letters_in
 
 _LINE_BREAKING = re.compile(r"[\x01-\x1f\x7f-\x9f\u2028\u2029]")
 """Control characters (category Cc, such as line feed and escape) and Unicode's own two line breaks; not NUL, which no
@@ -68,8 +69,10 @@ def name_key(name: str) -> str:
 
 
 def has_word(text: str) -> bool:
-    """Whether a text contains a visible letter or digit, so that there is something to search for."""
-    return any(map(is_letter_or_digit, text))
+    """Whether a text contains a visible letter or digit, perhaps in a symbol, so that there is something to search
+    for.
+    """
+    return any(is_letter_or_digit(character) or letters_in(character) for character in text)
 
 
 def valid_name(text: str, *, longest: int) -> str:

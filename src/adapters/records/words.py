@@ -12,9 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from unicodedata import lookup, name, normalize, unidata_version
+from unicodedata import normalize, unidata_version
 
 import regex
+
+from adapters.records.folding import folded
+from domain.symbols import letters_in
 
 LETTERS_MAX = 128
 """Longer words count as equal where they begin with the same letters."""
@@ -35,26 +38,49 @@ NUMBER = "№"
 _FURTHER = "·"
 """Precedes a letter once for each mark that belongs to it, so that no prefix ends between a letter and its marks."""
 
-RULE = f"1 {unidata_version} {regex.__version__}"
+RULE = f"2 {unidata_version} {regex.__version__}"
 """Identifies the rule. Stored tokens of another rule are rebuilt; count up when the rule changes."""
 
-_WITHOUT_SPACES = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
-_SCRIPTS = "".join(rf"\p{{scx={script}}}" for script in _WITHOUT_SPACES)
-_DENSE = rf"[[\p{{L}}\p{{N}}\p{{M}}]&&[{_SCRIPTS}]]"
-"""The letters, digits and marks of scripts without spaces, as a set inside a pattern."""
+_SHARED = ("Han", "Hiragana", "Katakana", "Thai", "Lao", "Khmer", "Myanmar")
+"""Scripts without spaces that share letters with each other, such as the sign of long vowels in Kana."""
+_BROKEN_ANYWHERE = ("SA", "ID", "CJ", "NS", "AK", "AP", "AS")
+"""Unicode's classes of letters between which a line may be broken, because no space shows where a word ends."""
+_UNBROKEN = (
+    "Cham",
+    "Grantha",
+    "Makasar",
+    "Buginese",
+    "Khitan_Small_Script",
+    "Cuneiform",
+    "Egyptian_Hieroglyphs",
+    "Anatolian_Hieroglyphs",
+)
+"""Scripts without spaces of which some letters, or all, are in no such class."""
+_SPACED_SCRIPTS = r"[\p{Common}\p{Inherited}\p{Latin}\p{Hangul}]"
+"""They have letters of these classes (full width, Korean letters), and spaces."""
+_OF_SCRIPTS = "".join(
+    [rf"\p{{scx={name}}}" for name in _SHARED] + [rf"\p{{sc={name}}}" for name in _UNBROKEN]
+)
+_OF_CLASSES = "".join(rf"\p{{lb={name}}}" for name in _BROKEN_ANYWHERE)
+_PARTS = r"[\p{L}\p{M}[\p{N}--[\p{Nt=De}\p{Nt=Di}]]]"
+_DENSE = rf"[{_PARTS}&&[{_OF_SCRIPTS}[[{_OF_CLASSES}]--{_SPACED_SCRIPTS}]]]"
+"""The letters and marks of scripts without spaces, as a set inside a pattern. Their digits are words of their own."""
 _IGNORED = regex.compile(r"(?V1)[\p{Default_Ignorable_Code_Point}--\u200b]")
 """Joiners, soft hyphens, selectors, fillers. U+200B is none of them: it marks where a word ends."""
 _NO_END = regex.compile(rf"(?V1)(?<={_DENSE})\u200b+(?={_DENSE})")
 """U+200B in a script without spaces, where texts with and without it must be found alike."""
+_SYMBOL = regex.compile(r"(?V1)[^\p{L}\p{M}\p{ASCII}]|[\ufdfa\ufdfb]")
+"""Perhaps a symbol with letters in it; the last two are letters that are several words."""
+_ALL_DENSE = regex.compile(rf"(?V1){_DENSE}+")
+_MIDDLE_DOT = regex.compile(r"(?<=l)·(?=l)")
+"""The dot of Catalan, col·lega, which many people leave out."""
+_APOSTROPHE = regex.compile(r"(?<=\p{L})\u02bc|\u02bc(?=\p{L})")
+"""An apostrophe that counts as a letter, as in пʼять: it parts words as those do that are typed for it."""
 _RUN = regex.compile(
     rf"(?V1)(?P<dense>[[\p{{L}}\p{{N}}]&&{_DENSE}][{_DENSE}\p{{M}}]*)"
     rf"|(?P<spaced>[[\p{{L}}\p{{N}}]--{_DENSE}][[\p{{L}}\p{{N}}\p{{M}}]--{_DENSE}]*)"
 )
 _LETTER = regex.compile(r"\X")
-_ACCENTED = regex.compile(r"(?V1)([\p{Latin}\p{Greek}\p{Cyrillic}\p{Arabic}\p{Hebrew}\p{N}])\p{M}+")
-"""Letters of the scripts whose marks are accents, or points that are often left out. Elsewhere marks are vowels."""
-_WITH_STROKE = regex.compile(r"(?V1)[[\p{Latin}\p{Greek}\p{Cyrillic}]--[a-z]]")
-_NO_PART_OF_A_WORD = regex.compile(r"(?V1)[^\p{L}\p{N}\p{M}]")
 _SPACED = str.maketrans({code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)})
 
 
@@ -137,17 +163,32 @@ def _known_runs(part: str) -> tuple[Sequence[Word], ...]:
 
 
 def _found_runs(part: str) -> Iterator[Sequence[Word]]:
-    plain = normalize("NFC", normalize("NFD", _IGNORED.sub("", part)).casefold())
-    if "\u200b" in plain:
-        plain = _NO_END.sub("", plain)
+    plain = _spelled(
+        normalize("NFC", normalize("NFD", _SYMBOL.sub(_letters_in, _IGNORED.sub("", part))).casefold())
+    )
     for run in _RUN.finditer(plain):
         if run["dense"] is None:
             yield (_word(run[0]),)
             continue
         letters = _LETTER.findall(run[0])
-        is_plain = len(letters) == len(run[0]) and _folded(run[0]) == run[0]
+        is_plain = len(letters) == len(run[0]) and folded(run[0]) == run[0]
         word = _plain_word if is_plain else _word
         yield (*(word(first + second, 2) for first, second in pairwise(letters)), word(letters[-1], 1))
+
+
+def _spelled(text: str) -> str:
+    """The text without signs inside words that are typed or left out at will."""
+    if "\u200b" in text:
+        text = _NO_END.sub("", text)
+    if "·" in text:
+        text = _MIDDLE_DOT.sub("", text)
+    return _APOSTROPHE.sub(" ", text) if "\u02bc" in text else text
+
+
+def _letters_in(found: regex.Match[str]) -> str:
+    """A symbol's letters as words of their own, or within the text of a script without spaces."""
+    letters = letters_in(found[0]) or found[0]
+    return letters if len(letters) == 1 or _ALL_DENSE.fullmatch(letters) else f" {letters} "
 
 
 def _plain_word(text: str, letters: int) -> Word:
@@ -156,25 +197,7 @@ def _plain_word(text: str, letters: int) -> Word:
 
 @lru_cache(KNOWN_MAX)
 def _word(text: str, letters: int | None = None) -> Word:
-    return Word(_letter_by_letter(text), _letter_by_letter(_folded(text)), letters)
-
-
-def _folded(text: str) -> str:
-    bare = _ACCENTED.sub(r"\1", normalize("NFKD", text)).casefold()
-    bare = _WITH_STROKE.sub(lambda found: _without_stroke(found[0]), bare)
-    return normalize("NFC", _NO_PART_OF_A_WORD.sub("", bare)) or text
-
-
-@lru_cache(KNOWN_MAX)
-def _without_stroke(letter: str) -> str:
-    """The letter without what its name says it has: ł is LATIN SMALL LETTER L WITH STROKE. Unicode does
-    not decompose such letters.
-    """
-    base = name(letter, "").partition(" WITH ")[0].replace("DOTLESS ", "")
-    try:
-        return lookup(base)
-    except KeyError:
-        return letter
+    return Word(_letter_by_letter(text), _letter_by_letter(folded(text)), letters)
 
 
 def _letter_by_letter(text: str) -> str:

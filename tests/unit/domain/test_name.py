@@ -151,7 +151,18 @@ def test_names_that_differ_in_case_or_spelling_have_one_key(one: str, other: str
 
 
 @pytest.mark.parametrize(
-    ("text", "is_expected"), [("a", True), ("#1", True), ("搬", True), ("—", False), ("\u3164", False)]
+    ("text", "is_expected"),
+    [
+        ("a", True),
+        ("#1", True),
+        ("搬", True),
+        ("㎡", True),
+        ("½", True),
+        ("🅰", True),
+        ("—", False),
+        ("…", False),
+        ("\u3164", False),
+    ],
 )
 def test_a_search_needs_a_visible_letter_or_digit(text: str, is_expected: bool) -> None:
     assert has_word(text) is is_expected

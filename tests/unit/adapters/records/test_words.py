@@ -1,6 +1,8 @@
 """Texts become tokens, and searches find them, by one rule."""
 
 import unicodedata
+from collections.abc import Iterator
+from importlib import import_module
 from itertools import pairwise
 
 import pytest
@@ -17,6 +19,7 @@ HAN = "準備搬家了東京都日本語移行年度公司电话々〇"
 KANA = "ひらがなのテストデータベースガッパャーヴゞﾃﾞｰﾀ"
 THAI = "สวัสดีครับน้ำดื่มกินข้าวเพื่อนที่"
 FORMS = ("NFC", "NFD")
+EVERY = "".join(chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000)
 
 
 def is_found(query: str, *texts: str, number: int | None = None) -> bool:
@@ -24,8 +27,8 @@ def is_found(query: str, *texts: str, number: int | None = None) -> bool:
 
 
 def test_the_table_is_as_large_as_promised() -> None:
-    assert sum(map(len, SEARCHES.values())) >= 300
-    assert len(SEARCHES) >= 15
+    assert sum(map(len, SEARCHES.values())) >= 380
+    assert len(SEARCHES) >= 23
 
 
 @pytest.mark.parametrize("letters", [HAN, KANA, THAI], ids=["Han", "Kana", "Thai"])
@@ -84,10 +87,66 @@ def test_the_short_way_for_ascii_gives_the_same_tokens(title: str, description: 
         ("pric page", "pricing page", False),
         ("lodz", "Łódź", True),
         ("re\u00adset", "reset", True),
+        ("code", "Ⓒⓞⓓⓔ", True),
+        ("10", "❿", True),
+        ("12", "½", False),
+        ("windows 11", "Windows™11", True),
+        ("ريال", "﷼", True),
+        ("الله", "\ufdf2", True),
+        ("عليه", "\ufdfa", True),
+        ("thing", "Þingvellir", True),
+        ("ss", "ẞ", True),
+        ("n", "ŉ", True),
+        ("\u0647\u0647", "\u06c0\u06c3", True),
+        ("\u07cf\u07fa\u07cf", "\u07cf\u07cf", True),
     ],
 )
 def test_what_a_word_finds(query: str, title: str, is_expected: bool) -> None:
     assert is_found(query, title, "") is is_expected
+
+
+@pytest.mark.parametrize(
+    "pair", ["œoe", "æae", "ßss", "ĳij", "þth", "ðd", "đd", "łl", "øo", "\u0131i", "ꜳaa", "ﬃffi"]
+)
+def test_a_letter_and_its_usual_spelling_find_each_other(pair: str) -> None:
+    letter, spelling = pair[0], pair[1:]
+    for one, other in ((letter, spelling), (letter.upper(), spelling), (spelling.upper(), letter)):
+        assert is_found(f"x{one}x", f"X{other}X", "")
+        assert is_found(f"x{other}x", f"X{one}X", "")
+
+
+def test_digits_of_all_scripts_are_found_by_their_value() -> None:
+    for digit in regex.findall(r"\p{Nt=De}", EVERY):
+        value = next(each for each in "0123456789" if regex.match(rf"\p{{nv={each}}}", digit))
+        assert is_found(value * 3, digit * 3, "")
+        assert is_found(digit * 3, value * 3, "")
+
+
+def test_compatible_symbols_are_found_by_their_letters_and_digits() -> None:
+    for symbol in regex.findall(r"[\p{So}\p{Sc}]", EVERY):
+        form = unicodedata.normalize("NFKC", symbol)
+        if form != symbol and has_word(form):
+            assert is_found(form, f"a {symbol} b", "")
+            assert is_found(symbol, f"a {form} b", "")
+
+
+def test_a_script_is_written_without_spaces_in_all_its_letters_or_in_none() -> None:
+    for letters in _letters_by_script():
+        dense = [each for each in letters if words_of(each)[0].letters]
+        assert dense in ([], letters)
+        assert dense or not regex.search(r"[\p{lb=SA}\p{lb=ID}\p{lb=AK}\p{lb=AP}\p{lb=AS}]", "".join(letters))
+
+
+def _letters_by_script() -> Iterator[list[str]]:
+    """The letters of each script; without Latin and Hangul, of which some letters are as wide as Han and part lines as
+    these do.
+    """
+    letters = "".join(regex.findall(r"(?V1)[\p{L}--\p{Default_Ignorable_Code_Point}]", EVERY))
+    # The package names the scripts that it knows in no public place.
+    scripts = vars(import_module("regex._regex_core"))["PROPERTIES"]["SCRIPT"][1]
+    for script in {number: name for name, number in scripts.items()}.values():
+        if script not in ("LATN", "HANG", "ZYYY", "LATIN", "HANGUL", "COMMON"):
+            yield regex.findall(rf"\p{{sc={script}}}", letters)
 
 
 @pytest.mark.parametrize(
