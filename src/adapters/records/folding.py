@@ -12,7 +12,7 @@ from unicodedata import lookup, name, normalize, numeric
 import regex
 
 KNOWN_MAX = 2_048
-"""How many letters and digits are kept with what they are without strokes, or with their value."""
+"""How many letters and digits are kept with what they count as."""
 
 _DRAWN_OUT = r"[\p{Joining_Type=Join_Causing}&&\p{L}]"
 """Tatweel and its like, which only make a word longer on the page."""
@@ -30,7 +30,7 @@ _NO_PART_OF_A_WORD = regex.compile(r"(?V1)[^\p{L}\p{N}\p{M}]")
 _LIGATURES = "œoe æae ꜳaa ꜵao ꜷau ꜹav ꜻav ꜽay ꝏoo ꝡvy ꜩtz ỻll ȸdb ȹqp ᵺth ʣdz ʦts ʪls ʫlz ϗκαι װוו ױוי ײיי"
 """Letters that are several letters in DUCET, although Unicode does not decompose them; each before what it is."""
 _ICELANDIC = "ðd þth"
-"""As in passports. DUCET has the first only, but who cannot type þ types th."""
+"""As in passports. DUCET has the first only, but people without this keyboard type th for þ."""
 _ARABIC = "ٱا ٲا ٳا ىي یي ےي کك ةه ۃه ہه ەه"
 """Letters that differ by keyboard or by habit. A letter with hamza has been decomposed before."""
 _SPELLED = {each[0]: each[1:] for each in f"{_LIGATURES} {_ICELANDIC} {_ARABIC}".split()}
@@ -39,12 +39,13 @@ _SPELLED = {each[0]: each[1:] for each in f"{_LIGATURES} {_ICELANDIC} {_ARABIC}"
 def folded(text: str) -> str:
     """The folded form of a word in lower case; the word itself where nothing would be left of it."""
     bare = _ACCENTED.sub(r"\1", normalize("NFKD", text)).casefold()
-    bare = _OTHERWISE.sub(lambda found: _plain(found[0]), bare)
+    bare = _OTHERWISE.sub(lambda found: _replaced(found[0]), bare)
     return normalize("NFC", _NO_PART_OF_A_WORD.sub("", bare)) or text
 
 
 @lru_cache(KNOWN_MAX)
-def _plain(character: str) -> str:
+def _replaced(character: str) -> str:
+    """What a letter or digit counts as."""
     if character.isalpha():
         return _SPELLED.get(character) or _without_stroke(character)
     return _digits_of(character)

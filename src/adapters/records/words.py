@@ -4,8 +4,9 @@ A word is a run of letters and digits with their combining marks. Texts are comp
 regard to case. Scripts that are written without spaces have no visible words: their runs become overlapping pairs of
 letters, and the last letter alone, so that each letter begins a token.
 
-Every word has a folded form, in which accents and compatibility forms (full width, ligatures, superscripts) are gone.
-Folded forms are found; whether a word was also written exactly as it is searched only decides the order.
+Every word has a folded form, in which accents and compatibility forms (full width, ligatures, superscripts) are gone,
+and digits of all scripts are alike. Folded forms are found; whether a word was also written exactly as it is searched
+only decides the order. A symbol that is made of letters (㈱, ㎡) counts as these letters.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -64,22 +65,28 @@ _OF_SCRIPTS = "".join(
 _OF_CLASSES = "".join(rf"\p{{lb={name}}}" for name in _BROKEN_ANYWHERE)
 _PARTS = r"[\p{L}\p{M}[\p{N}--[\p{Nt=De}\p{Nt=Di}]]]"
 _DENSE = rf"[{_PARTS}&&[{_OF_SCRIPTS}[[{_OF_CLASSES}]--{_SPACED_SCRIPTS}]]]"
-"""The letters and marks of scripts without spaces, as a set inside a pattern. Their digits are words of their own."""
+"""The letters and marks of scripts without spaces, as a set inside a pattern. Their digits stand for themselves, as
+Latin ones beside them do.
+"""
 _IGNORED = regex.compile(r"(?V1)[\p{Default_Ignorable_Code_Point}--\u200b]")
 """Joiners, soft hyphens, selectors, fillers. U+200B is none of them: it marks where a word ends."""
 _NO_END = regex.compile(rf"(?V1)(?<={_DENSE})\u200b+(?={_DENSE})")
 """U+200B in a script without spaces, where texts with and without it must be found alike."""
 _SYMBOL = regex.compile(r"(?V1)[^\p{L}\p{M}\p{ASCII}]|[\ufdfa\ufdfb]")
 """Perhaps a symbol with letters in it; the last two are letters that are several words."""
+_APART = "\x1f"
+"""Stands around the letters of a symbol. No part of a text has this character, since white space is removed before."""
 _ALL_DENSE = regex.compile(rf"(?V1){_DENSE}+")
 _MIDDLE_DOT = regex.compile(r"(?<=l)·(?=l)")
 """The dot of Catalan, col·lega, which many people leave out."""
-_APOSTROPHE = regex.compile(r"(?<=\p{L})\u02bc|\u02bc(?=\p{L})")
-"""An apostrophe that counts as a letter, as in пʼять: it parts words as those do that are typed for it."""
+_APOSTROPHE = regex.compile(r"(?<=\p{L})[\u02bb\u02bc]|[\u02bb\u02bc](?=\p{L})")
+"""Apostrophes that are letters, as in пʼять: they part words like the ones that are typed for them."""
+_SPACED_PARTS = rf"[[\p{{L}}\p{{N}}\p{{M}}]--{_DENSE}]"
 _RUN = regex.compile(
     rf"(?V1)(?P<dense>[[\p{{L}}\p{{N}}]&&{_DENSE}][{_DENSE}\p{{M}}]*)"
-    rf"|(?P<spaced>[[\p{{L}}\p{{N}}]--{_DENSE}][[\p{{L}}\p{{N}}\p{{M}}]--{_DENSE}]*)"
+    rf"|[[\p{{L}}\p{{N}}]--{_DENSE}]{_SPACED_PARTS}*(?={_APART}(?P<unit>\p{{L}}{_SPACED_PARTS}*))?"
 )
+"""A run of letters; `unit`: the letters of a symbol that follow it immediately, as in 30㎡."""
 _LETTER = regex.compile(r"\X")
 _SPACED = str.maketrans({code: chr(code).lower() if chr(code).isalnum() else " " for code in range(128)})
 
@@ -118,11 +125,11 @@ def _tokens_of(lead: str, others: str) -> Iterator[str]:
     leading = plain | dict.fromkeys(word.folded for word in changed)
     more_plain, more_changed = _split(others)
     plain, changed = plain | more_plain, changed | more_changed
-    folded = dict.fromkeys(word.folded for word in changed)
-    yield from plain | folded
+    found = dict.fromkeys(word.folded for word in changed)
+    yield from plain | found
     yield from [LEAD + word for word in leading]
     yield from [EXACT + word.exact for word in changed]
-    yield from [ONLY_FOLDED + word for word in folded if word not in plain]
+    yield from [ONLY_FOLDED + word for word in found if word not in plain]
 
 
 def _split(text: str) -> tuple[dict[str, None], dict[Word, None]]:
@@ -150,7 +157,9 @@ def _ascii_words(text: str) -> dict[str, None]:
 def _runs_in(part: str) -> Iterable[Sequence[Word]]:
     """The runs of letters in a part of a text without white space, each with its words as they are indexed.
 
-    A run of a script with spaces is one word. Any other consists of its pairs of letters, and then the last letter.
+    A run of a script with spaces is one word; before a symbol, it is also one with the symbol's letters. Any other
+    consists of its pairs of letters, and then the last letter. A search does not ask for the
+    last of several words.
     """
     if part.isascii():
         return ((Word(part[:LETTERS_MAX], part[:LETTERS_MAX]),),)
@@ -168,7 +177,7 @@ def _found_runs(part: str) -> Iterator[Sequence[Word]]:
     )
     for run in _RUN.finditer(plain):
         if run["dense"] is None:
-            yield (_word(run[0]),)
+            yield (_word(run[0]), _word(run[0] + run["unit"])) if run["unit"] else (_word(run[0]),)
             continue
         letters = _LETTER.findall(run[0])
         is_plain = len(letters) == len(run[0]) and folded(run[0]) == run[0]
@@ -182,13 +191,13 @@ def _spelled(text: str) -> str:
         text = _NO_END.sub("", text)
     if "·" in text:
         text = _MIDDLE_DOT.sub("", text)
-    return _APOSTROPHE.sub(" ", text) if "\u02bc" in text else text
+    return _APOSTROPHE.sub(" ", text) if "\u02bc" in text or "\u02bb" in text else text
 
 
 def _letters_in(found: regex.Match[str]) -> str:
     """A symbol's letters as words of their own, or within the text of a script without spaces."""
     letters = letters_in(found[0]) or found[0]
-    return letters if len(letters) == 1 or _ALL_DENSE.fullmatch(letters) else f" {letters} "
+    return letters if len(letters) == 1 or _ALL_DENSE.fullmatch(letters) else f"{_APART}{letters}{_APART}"
 
 
 def _plain_word(text: str, letters: int) -> Word:
