@@ -20,9 +20,10 @@ _SYSTEM_REMEDIES = {
     errno.EROFS: _ACCESS,
     errno.ENOSPC: "Free some space on this disk.",
     errno.EDQUOT: "Free some space on this disk.",
-    errno.EFBIG: "Free some space on this disk.",
+    errno.EFBIG: "Raise the limit of the size of files: ulimit -f unlimited",
     errno.ENOTDIR: "A file stands where a directory is needed: move it away, or name another place with DATA_DIR.",
     errno.EEXIST: "A file stands where a directory is needed: move it away, or name another place with DATA_DIR.",
+    errno.EBADF: "Do not close standard output (>&-): send it to a file, or to /dev/null.",
     errno.EMFILE: "Raise the limit of open files: ulimit -n 4096",
 }
 

@@ -3,10 +3,12 @@
 import sys
 
 from entrypoints.cli.collector import collect_rarely
+from entrypoints.cli.streams import open_missing_streams
 
 
 def main() -> None:
     """Runs the command of this process's arguments and exits with its code."""
+    open_missing_streams()
     collect_rarely()
     # Loads most of what any command needs, so it follows the line above.
     from entrypoints.cli.program import run  # noqa: PLC0415

@@ -1,7 +1,6 @@
 """The program `tandem`: its commands, one event loop, and one place where every run ends."""
 
 import asyncio
-import os
 import sys
 import traceback
 from collections.abc import Coroutine
@@ -11,7 +10,8 @@ from importlib.util import find_spec
 import click
 
 from entrypoints.cli.console import Console, program_name
-from entrypoints.cli.exits import EXPECTED_ERRORS, ExitCode, failure_of, failure_of_system
+from entrypoints.cli.exits import EXPECTED_ERRORS, ExitCode, Failure, failure_of, failure_of_system
+from entrypoints.cli.streams import drop_output
 from entrypoints.cli.tree import ProgramGroup
 
 INTERRUPTED = 130
@@ -71,16 +71,12 @@ def run(arguments: list[str]) -> int:
         code = int(_run_in_loop(result) if asyncio.iscoroutine(result) else result or ExitCode.SUCCESS)
         sys.stdout.flush()
     except EXPECTED_ERRORS as error:
-        failure = failure_of(error)
-        console.fail(failure)
-        return failure.exit_code
+        return _ended_with(failure_of(error), console)
     except BrokenPipeError:
         _close_output()
         return PIPE_CLOSED
     except OSError as error:
-        failure = failure_of_system(error)
-        console.fail(failure)
-        return failure.exit_code
+        return _ended_with(failure_of_system(error), console)
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except Exception:  # noqa: BLE001 - a bug must not end like a difference, whose exit code is also Python's for errors
@@ -89,10 +85,25 @@ def run(arguments: list[str]) -> int:
     return code
 
 
+def _ended_with(failure: Failure, console: Console) -> ExitCode:
+    """The exit code of a failure, after printing it: on standard error where standard output takes nothing."""
+    try:
+        console.fail(failure)
+    except OSError:
+        with suppress(OSError):
+            Console(as_json=False).fail(failure)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _close_output()
+    return failure.exit_code
+
+
 def _close_output() -> None:
     """Nobody reads what is still to be printed, and the interpreter would complain about it at the end."""
-    with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with suppress(OSError, ValueError):
+        drop_output()
+        sys.stdout.flush()
 
 
 def _run_in_loop(command: Coroutine[object, object, object]) -> ExitCode:

@@ -24,6 +24,7 @@ from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.running_service import Announcement, RunningService, announced
 from entrypoints.cli.session import current_settings, operator
+from entrypoints.cli.streams import drop_output_if_closed
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.installation import is_known, remember
@@ -64,6 +65,7 @@ async def serve(console: Console, *, demo: bool, alone: bool, host: str | None, 
     It listens at once. While the source does not answer, it logs that, tries again, and responds with status 503.
     On SIGTERM or Ctrl-C it finishes running requests and stops.
     """
+    drop_output_if_closed()
     settings = _with_address(current_settings(), host, port)
     settings = replace(settings, stores=replace(settings.stores, is_alone=alone))
     if demo and settings.is_production:

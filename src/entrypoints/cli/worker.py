@@ -5,6 +5,7 @@ import click
 from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.session import current_settings
+from entrypoints.cli.streams import drop_output_if_closed
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.logs import start_logging
 from entrypoints.worker.main import run_worker
@@ -21,6 +22,7 @@ async def worker(console: Console) -> ExitCode:
         raise click.UsageError(
             "MontyDB serves one process at a time, and the service runs these jobs itself. Start: tandem serve"
         )
+    drop_output_if_closed()
     start_logging(settings)
 
     def print_ready(jobs: list[str]) -> None:
