@@ -136,9 +136,16 @@ def kill_postmaster(server: EmbeddedPostgres) -> None:
 
 def test_a_new_directory_gets_a_durable_database_with_byte_order_that_keeps_its_data() -> None:
     with open_directory() as parent:
-        server = EmbeddedPostgres(parent / ("d" * 120))
-        server.start()
+        directory = parent / "data" / ("d" * 120)
+        server = EmbeddedPostgres(directory)
+        former = os.umask(0)
+        try:
+            server.start()
+        finally:
+            os.umask(former)
         write_note(server.url, "first")
+        writable = [path for path in (directory.parent, *directory.iterdir()) if path.stat().st_mode & 0o066]
+        assert writable == []
         with psycopg.connect(server.url) as connection:
             row = connection.execute(
                 "SELECT current_database(), datcollate, pg_encoding_to_char(encoding), current_setting('fsync'),"
@@ -284,6 +291,7 @@ def test_the_server_runs_as_the_owner_of_its_data_where_that_is_not_root(own_dir
     if os.geteuid() == 0:
         # As root leaves it on systems without user namespaces.
         subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", own_directory], check=True)
+        own_directory.parent.chmod(0o700)
     server = EmbeddedPostgres(own_directory)
     server.start()
 

@@ -2,9 +2,7 @@
 
 import hashlib
 import hmac
-import os
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.rsa import (
     RSAPublicKey,
     generate_private_key,
 )
+
+from adapters.files.directories import make_private_directory
+from adapters.files.whole_files import OWNER_ONLY, create_file
 
 KEY_BITS_MIN = 2048
 KEY_FILE = "signing-key.pem"
@@ -184,24 +185,7 @@ def _private_pem(key: RSAPrivateKey) -> bytes:
 def _kept_pem(directory: Path) -> bytes:
     path = directory / KEY_FILE
     if not path.exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        _keep(path)
+        make_private_directory(directory)
+        # Where two processes start at once, both use the first one.
+        create_file(path, _private_pem(_fresh_key()), mode=OWNER_ONLY)
     return path.read_bytes()
-
-
-def _keep(path: Path) -> None:
-    """Writes a fresh key that only its owner can read; where two processes start at once, both use the first one."""
-    pem = _private_pem(_fresh_key())
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return
-    finally:
-        draft.unlink()

@@ -6,6 +6,7 @@ system forbids that, as many containers do, it runs as `nobody`, who then owns t
 
 import os
 import pwd
+import stat
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,12 @@ class ServerAccount:
         """Makes the account the owner of one file or directory."""
         if self.user is not None and self.group is not None:
             os.chown(path, self.user, self.group)
+
+    def let_pass(self, directory: Path) -> None:
+        """Lets another account than that of this process pass a directory of this process; not list or change it."""
+        found = directory.stat()
+        if self.user is not None and found.st_uid == os.geteuid():
+            directory.chmod(found.st_mode | stat.S_IXGRP | stat.S_IXOTH)
 
 
 def choose_account(data: Path) -> ServerAccount:

@@ -10,6 +10,8 @@ from typing import IO, Any
 
 from adapters.embedded_postgres.account import choose_account
 from adapters.embedded_postgres.programs import find_programs
+from adapters.files.directories import sync
+from adapters.files.whole_files import OWNER_ONLY
 from adapters.records.record_store import StoreRefused
 
 DATABASE = USER = "tandem"
@@ -35,13 +37,14 @@ class Cluster:
         self._programs = find_programs(major=self._major, folders=program_folders)
         self.account = choose_account(self.data)
         self.account.own(directory)
+        self.account.let_pass(directory.parent)
         if self._log.exists() and self._log.stat().st_size > LOG_BYTES_MAX:
             self._log.replace(self._log.with_suffix(".log.1"))
 
     def create(self) -> None:
         """Creates the database where there never was one; a crash on the way leaves none. Raises StoreRefused."""
         if self._major is not None:
-            self._known.touch()
+            self._note_created()
             return
         if self._known.exists():
             raise StoreRefused(
@@ -60,14 +63,15 @@ class Cluster:
         self._run("postgres", alone, statement=f"ALTER DATABASE postgres RENAME TO {DATABASE}\n")
         unfinished.rename(self.data)
         # Without this a power cut could undo the renaming, and lose every write acknowledged since.
-        descriptor = os.open(self._directory, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)
-        self._known.touch()
+        sync(self._directory)
+        self._note_created()
+
+    def _note_created(self) -> None:
+        self._known.touch(OWNER_ONLY)
 
     def spawn_server(self, options: Sequence[str]) -> "subprocess.Popen[bytes]":
         """Starts the server and returns at once."""
-        with self._log.open("ab") as log:
+        with self._opened_log() as log:
             launch = self._launch("postgres", ["-D", str(self.data), *options], log)
             return subprocess.Popen(**launch, stdin=subprocess.DEVNULL)
 
@@ -82,8 +86,12 @@ class Cluster:
             )
         return StoreRefused(message)
 
+    def _opened_log(self) -> IO[bytes]:
+        descriptor = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, OWNER_ONLY)
+        return os.fdopen(descriptor, "ab")
+
     def _run(self, program: str, arguments: Sequence[str], *, statement: str = "") -> None:
-        with self._log.open("ab") as log:
+        with self._opened_log() as log:
             launch = self._launch(program, arguments, log)
             answer = subprocess.run(
                 **launch, input=statement.encode(), timeout=CREATE_SECONDS_MAX, check=False

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from adapters.embedded_postgres.cluster import DATABASE, USER, Cluster
 from adapters.embedded_postgres.processes import POLL_SECONDS, end_server_processes
+from adapters.files.directories import make_private_directory
 from adapters.records.record_store import NothingStored, StoreRefused
 
 PORT = 5432
@@ -127,7 +128,7 @@ class EmbeddedPostgres:
     def _own_directory(self) -> None:
         if self._owner_lock is not None:
             return
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(self._directory, levels=2)  # DATA_DIR as well
         lock = os.open(self._directory / "owner.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

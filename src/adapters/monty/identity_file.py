@@ -14,6 +14,7 @@ from enum import Enum
 from pathlib import Path
 from threading import Lock
 
+from adapters.files.whole_files import OWNER_ONLY, replace_file
 from adapters.monty.errors import DAMAGE_CODES, code_of
 from adapters.records.record_store import StoreRefused
 
@@ -233,12 +234,7 @@ class IdentityFile:
         """The whole text, or what was there before."""
         if self._path.exists() and self._path.read_text() == text:
             return
-        partial = self._path.with_suffix(".partial")
-        partial.touch(0o600)
-        partial.write_text(text)
-        sync(partial)
-        partial.replace(self._path)
-        sync(self._path.parent)
+        replace_file(self._path, text.encode(), mode=OWNER_ONLY)
 
 
 def _soundness_of(database: Path, *, seconds_max: float) -> Soundness:
@@ -254,15 +250,6 @@ def _soundness_of(database: Path, *, seconds_max: float) -> Soundness:
         # An interrupted check, or one that the system did not let read, has found nothing.
         return Soundness.DAMAGED if code_of(error) in DAMAGE_CODES else Soundness.UNCHECKED
     return Soundness.SOUND if found == "ok" else Soundness.DAMAGED
-
-
-def sync(path: Path) -> None:
-    """Makes a file, or the names in a directory, survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def is_written_back(writer: sqlite3.Connection) -> bool:

@@ -11,9 +11,10 @@ from functools import cache, lru_cache
 from pathlib import Path
 from uuid import uuid4
 
+from adapters.files.directories import make_private_directory
 from adapters.monty.document import decoded
 from adapters.monty.errors import DAMAGE_CODES, code_of
-from adapters.monty.identity_file import IdentityFile, is_written_back, sync
+from adapters.monty.identity_file import IdentityFile, is_written_back
 from adapters.monty.schema import bring_up
 from adapters.monty.tables import TABLES, has_words
 from adapters.monty.tuning import Tuning
@@ -283,10 +284,7 @@ _known_tokens = lru_cache(KNOWN_MAX)(_tokens)
 
 def make_private(directory: Path) -> None:
     """Creates the directory for its owner only, and removes the permissions of all other users."""
-    missing = [path for path in (directory, *directory.parents) if not path.exists()]
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in missing:
-        sync(path.parent)
+    make_private_directory(directory, levels=2)  # DATA_DIR as well
     for path in (directory, *directory.iterdir()):
         mode = path.stat().st_mode
         if mode & 0o077 and (path == directory or path.is_file()):

@@ -4,7 +4,6 @@ While the target cannot be reached, nothing else shows that the source is older 
 """
 
 import json
-import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from loguru import logger
 
+from adapters.files.whole_files import OWNER_ONLY, replace_file
 from adapters.ownership import refusals
 from adapters.records.lanes import Positions
 
@@ -103,14 +103,7 @@ class LastSeen:
             "lanes": {str(lane): number for lane, number in newest},
             "onlyStore": facts.only_store,
         }
-        partial = self.path.with_name(f"{NAME}.{os.getpid()}")
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(document, file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path)
-        _sync(self.path.parent)
+        replace_file(self.path, json.dumps(document).encode(), mode=OWNER_ONLY)
 
     def _read(self) -> _Facts:
         if self.path is None:
@@ -130,12 +123,3 @@ class LastSeen:
             )
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise refusals.damaged_file(str(self.path)) from error
-
-
-def _sync(directory: Path) -> None:
-    """Makes the names in a directory survive a power cut."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

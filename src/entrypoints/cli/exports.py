@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import sys
 from pathlib import Path
 from urllib.parse import urlencode
@@ -13,7 +14,9 @@ from entrypoints.cli.console import Console
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.running_service import LONG_SECONDS_MAX
 from entrypoints.cli.session import current_settings, inspected, operator, service_client
+from entrypoints.cli.streams import OUTPUT
 from entrypoints.cli.tree import TandemCommand
+from entrypoints.composition.files import replace_file
 
 STANDARD_OUTPUT = Path("-")
 _PLACE_ERRORS = {
@@ -23,6 +26,7 @@ _PLACE_ERRORS = {
     errno.EACCES,
     errno.EPERM,
     errno.EROFS,
+    errno.EBUSY,
     errno.ENAMETOOLONG,
 }
 """Errors of the place that the argument names; with others, repeating the command may help."""
@@ -36,7 +40,7 @@ async def export_tasks(
     console: Console, file: Path | None, format_: str, *, project_id: str | None
 ) -> ExitCode:
     """Export tasks, deleted ones included, to FILE, or to standard output without one (or with `-`)."""
-    file = None if file == STANDARD_OUTPUT else file
+    file = None if file is None or _is_standard_output(file) else file
     content = await _content(format_, project_id)
     if file is None and not console.as_json:
         sys.stdout.buffer.write(content)
@@ -44,7 +48,7 @@ async def export_tasks(
     if file is None:
         raise click.UsageError("Name a FILE: with --json, standard output is for the report.")
     try:
-        await asyncio.to_thread(file.write_bytes, content)
+        await asyncio.to_thread(replace_file, file, content)
     except OSError as error:
         if error.errno in _PLACE_ERRORS:
             raise click.UsageError(
@@ -55,6 +59,14 @@ async def export_tasks(
     view = {"file": str(file), "tasks": count}
     console.show(view, lambda: console.line(f"{count} tasks are in {file}."))
     return ExitCode.SUCCESS
+
+
+def _is_standard_output(file: Path) -> bool:
+    """Whether the file is `-`, or another name of standard output, such as /dev/stdout."""
+    try:
+        return file == STANDARD_OUTPUT or os.path.samestat(file.stat(), os.fstat(OUTPUT))
+    except OSError:  # there is none, or it cannot be read, which writing it will tell
+        return False
 
 
 async def _content(format_: str, project_id: str | None) -> bytes:

@@ -23,7 +23,7 @@ from loguru import logger
 from application.accounts.users import no_account
 from domain.errors import Invalid, StoreUnavailable, TandemError, Unavailable, Violation
 from domain.user import normal_email
-from entrypoints.composition.installation import OWNER_ONLY, write_privately
+from entrypoints.composition.files import OWNER_ONLY, make_private_directory, replace_file
 from entrypoints.http.protocol.problems import KINDS, outcome_of
 
 SERVICE_FILE = "service.json"
@@ -61,7 +61,7 @@ class Announcement:
 
     def begin(self) -> None:
         """Takes the lock, unless another service on the same directory has it. Raises OSError."""
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_directory(self._directory)
         self._lock = _locked(self._lock_path)
 
     def is_lost(self) -> bool:
@@ -77,7 +77,7 @@ class Announcement:
         if not self._has_lock(self._lock):
             os.close(self._lock)
             self._lock = _locked(self._lock_path)
-        write_privately(self._path, msgspec.json.encode(service))
+        replace_file(self._path, msgspec.json.encode(service), mode=OWNER_ONLY)
 
     def end(self) -> None:
         """Commands find no service any more."""

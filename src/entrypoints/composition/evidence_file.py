@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from adapters.files.directories import make_private_directory
+from adapters.files.whole_files import OWNER_ONLY, replace_file
 from application.ports.migration import MoveStatus, Verification
 
 BEGINNING = "0" * 64
@@ -23,9 +25,10 @@ def write_evidence(
     if verification is not None:
         entries.append({"verification": asdict(verification)})
     entries.append({END: at, "owner": status.owner, "epoch": status.epoch})
-    directory.mkdir(parents=True, exist_ok=True)
+    make_private_directory(directory)
     path = directory / f"move-evidence-{at:%Y%m%dT%H%M%SZ}.json"
-    path.write_text(json.dumps({"entries": list(chained(entries))}, indent=2, default=str) + "\n")
+    text = json.dumps({"entries": list(chained(entries))}, indent=2, default=str) + "\n"
+    replace_file(path, text.encode(), mode=OWNER_ONLY)
     return path
 
 

@@ -5,17 +5,17 @@ without one. A command that opens such a store itself takes the password from th
 PostgreSQL, from `~/.pgpass`. A command that talks to the running service needs none.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
 from adapters.auth.keys import KEY_FILE
+from adapters.files.directories import make_private_directory
+from adapters.files.whole_files import OWNER_ONLY, replace_file
 from entrypoints.composition.settings import Settings
 
 INSTALLATION_FILE = "installation.json"
-OWNER_ONLY = 0o600
 MONGO, POSTGRES = "mongo", "postgres"
 
 
@@ -40,7 +40,8 @@ def remember(settings: Settings) -> None:
     """Keeps the settings of a service whose stores are open. Raises OSError."""
     kept, path = variables_of(settings), settings.stores.data_dir / INSTALLATION_FILE
     if recalled_from(path) != kept:
-        write_privately(path, msgspec.json.format(msgspec.json.encode(kept)))
+        make_private_directory(path.parent)
+        replace_file(path, msgspec.json.format(msgspec.json.encode(kept)), mode=OWNER_ONLY)
 
 
 def is_remembered(settings: Settings) -> bool:
@@ -91,13 +92,3 @@ def without_password(value: str) -> str:
 def has_signing_key(settings: Settings) -> bool:
     """Whether there is a key to check: in the settings, or one that a service has generated."""
     return settings.private_key is not None or (settings.stores.data_dir / KEY_FILE).exists()
-
-
-def write_privately(path: Path, content: bytes) -> None:
-    """Replaces a file by one that only its owner can read. Creates the directory. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
-        file.write(content)
-    draft.replace(path)

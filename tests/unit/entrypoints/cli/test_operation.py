@@ -1,4 +1,6 @@
 import asyncio
+import os
+import resource
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -282,6 +284,34 @@ def test_the_mirror_is_a_table_for_people(mirrored_nowhere: None, tandem: Tandem
     assert headings.split()[:5] == ["collection", "synced", "pending", "failed", "parked"]
     assert tasks[:3] == ["tasks", "0", "12"]
     assert len(tasks) == 7
+
+
+def test_an_export_that_fails_leaves_the_last_one_as_it_is(tandem: Tandem, tmp_path: Path) -> None:
+    tandem("demo")
+    file = tmp_path / "tasks.jsonl"
+    assert tandem("export", "--format", "beads", str(file)).code == 0
+    last = file.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(last) // 2, hard))
+    try:
+        ended = tandem("export", "--format", "beads", str(file))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (ended.code, "ulimit -f" in ended.err) == (3, True)
+    assert file.read_bytes() == last
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "tasks.jsonl"]
+
+
+def test_what_a_data_directory_holds_is_private_whatever_the_umask(tandem: Tandem, data_dir: Path) -> None:
+    former = os.umask(0)
+    try:
+        assert tandem("demo").code == 0
+        assert tandem("admin", "token", "demo@example.com").code == 0
+    finally:
+        os.umask(former)
+    made = {path.name: path.stat().st_mode & 0o777 for path in (data_dir, *data_dir.rglob("*"))}
+    assert {"data", "monty"} <= made.keys()
+    assert {name: rights for name, rights in made.items() if rights & 0o077} == {}
 
 
 def test_an_export_names_a_file_that_can_be_written_or_standard_output(

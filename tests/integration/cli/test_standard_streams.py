@@ -1,4 +1,4 @@
-"""Commands and services that are started with closed standard streams, in processes of their own."""
+"""Commands and services whose standard streams are closed or files, in processes of their own."""
 
 import itertools
 import os
@@ -83,6 +83,16 @@ def test_a_closed_standard_error_leaves_the_output_alone(tmp_path: Path) -> None
     ended = _ended(tmp_path, (0, 2), "config", "check", "--json")
     assert ended.returncode == 0
     assert b'"environment":"test"' in ended.stdout
+
+
+def test_an_export_to_the_name_of_standard_output_is_only_the_export(tmp_path: Path) -> None:
+    assert _ended(tmp_path, (), "demo").returncode == 0
+    exported = tmp_path / "tasks.jsonl"
+    with exported.open("wb") as file:
+        words: list[str | Path] = [PROGRAM, "export", "--format", "beads", "/dev/stdout"]
+        subprocess.run(words, stdout=file, cwd=tmp_path, env=_environment(tmp_path), check=True)
+    assert exported.read_bytes() == _ended(tmp_path, (), "export", "--format", "beads").stdout
+    assert len(exported.read_bytes().splitlines()) == 12
 
 
 @pytest.mark.parametrize("closed", [(0,), (1,), STREAMS])

@@ -1,0 +1,1 @@
+"""Files and directories that outlive the process that writes them."""
