@@ -49,14 +49,19 @@ def misplaced(text: str) -> Iterator[str]:
     """Every invisible character at a place where it is not allowed. The text is one line without control characters."""
     if not has_hidden(text):
         return
-    reads_leftward = _RIGHT_TO_LEFT.search(text) is not None
+    is_leftward = reads_leftward(text)
     # A well-formed sequence counts as its first character.
     plain = _SEQUENCE.sub(lambda found: found[0][0], text)
     for before, character, after in zip(f" {plain}", plain, f"{plain[1:]} ", strict=False):
-        if not is_hidden(character) or (reads_leftward and character in _DIRECTIONS):
+        if not is_hidden(character) or (is_leftward and character in _DIRECTIONS):
             continue
         if not _belongs(before, character, after):
             yield character
+
+
+def reads_leftward(text: str) -> bool:
+    """Whether a text has right-to-left letters."""
+    return _RIGHT_TO_LEFT.search(text) is not None
 
 
 def _belongs(before: str, character: str, after: str) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import islice
 
 from adapters.interchange.json_lines import Line, LineReader, read_lines
 from application.ports.interchange import (
@@ -15,6 +16,7 @@ from application.ports.interchange import (
     UnfitIssue,
 )
 from domain.errors import Invalid, Violation
+from domain.name import name_violations
 from domain.task import Priority, TaskStatus
 from domain.task_changes import LinkKind, end_of_day
 
@@ -167,9 +169,7 @@ def _no_issues(reading: _Reading) -> Invalid:
 def _issue(read: LineReader, first_lines: Mapping[str, int], losses_found: list[Loss]) -> ImportedIssue:
     """The issue of one line; it counts only if the reader noted no violations."""
     line = read.line
-    key = read.required_text("id", longest=KEY_LENGTH_MAX)
-    if key in first_lines:
-        read.violation("id", f"“{key}” already occurs in line {first_lines[key]}")
+    key = _key(read, first_lines)
     losses = _Losses(key, losses_found)
     name, status = _status(read, losses)
     is_tombstone = name == TOMBSTONE
@@ -205,6 +205,16 @@ def _issue(read: LineReader, first_lines: Mapping[str, int], losses_found: list[
     _unkept(read, losses, is_tombstone=is_tombstone)
     _unknown_fields(line.fields, losses)
     return issue
+
+
+def _key(read: LineReader, first_lines: Mapping[str, int]) -> str:
+    """The key of the issue, which follows the rule for names, because people see it in lists as well."""
+    key = read.required_text("id", longest=KEY_LENGTH_MAX)
+    for violation in islice(name_violations(key, ""), 1) if key.strip() else ():
+        read.violation("id", violation.message)
+    if key in first_lines:
+        read.violation("id", f"“{key}” already occurs in line {first_lines[key]}")
+    return key
 
 
 @dataclass(frozen=True, slots=True)

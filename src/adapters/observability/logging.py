@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 import msgspec
 from loguru import logger
 
+from domain.display import displayed
+
 if TYPE_CHECKING:
     from loguru import Message, Record
 
@@ -113,5 +115,5 @@ def _text_line(record: "Record") -> str:
     head = f"{facts.pop('time')} {facts.pop('level'):<8} {facts.pop('logger')}: {facts.pop('message')}"
     rest = "".join(f" {name}={value}" for name, value in facts.items())
     # One event is one line, also if its values contain line breaks; only tracebacks span several.
-    line = (head + rest).replace("\n", "\\n").replace("\r", "\\r")
-    return f"{line}\n{exception}\n" if exception else f"{line}\n"
+    line = displayed(head + rest)
+    return f"{line}\n{displayed(exception, keeps_lines=True)}\n" if exception else f"{line}\n"

@@ -1,5 +1,7 @@
 """The output of a command: lines and tables for people, one JSON document for scripts. Progress goes to standard error.
 
+All text for people passes `presentable`, because it may contain what others wrote. JSON escapes what it must by itself.
+
 Rich is loaded for tables and progress bars only, because a service that starts prints nothing but lines.
 """
 
@@ -14,6 +16,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from domain.display import displayed
 from entrypoints.cli.exits import Failure
 
 View = Mapping[str, object]
@@ -44,6 +47,11 @@ def typeable(text: str) -> str:
     return _COMMAND.sub(lambda _: f"{program_name()} ", text)
 
 
+def presentable(text: str) -> str:
+    """The text as people may see it: typeable, and without characters that would act on their terminal."""
+    return displayed(typeable(text), keeps_lines=True)
+
+
 def document(view: msgspec.Struct) -> View:
     """The JSON document of a view of the HTTP interface, which commands show as well."""
     values: View = msgspec.to_builtins(view)
@@ -65,7 +73,7 @@ class Console:
 
     def line(self, text: str, *, bold: bool = False) -> None:
         """One line for people."""
-        click.secho(typeable(text), bold=bold or None)
+        click.secho(presentable(text), bold=bold or None)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A table for people; None is shown as a dash, and a command as it can be typed here."""
@@ -75,13 +83,13 @@ class Console:
 
         table = Table(*columns, box=None, pad_edge=False, header_style="bold")
         for row in rows:
-            table.add_row(*(Text("–" if cell is None else typeable(str(cell))) for cell in row))
+            table.add_row(*(Text("–" if cell is None else presentable(str(cell))) for cell in row))
         RichConsole(width=None if sys.stdout.isatty() else PLAIN_WIDTH).print(table)
 
     def note(self, text: str) -> None:
         """A remark on standard error; nothing for scripts."""
         if not self.as_json:
-            click.echo(typeable(text), err=True)
+            click.echo(presentable(text), err=True)
 
     def fail(self, failure: Failure) -> None:
         """Prints why the command failed."""
@@ -89,9 +97,13 @@ class Console:
             error = {"code": failure.code, "message": failure.message, "details": list(failure.details)}
             click.echo(msgspec.json.encode({"error": error}))
             return
-        click.secho(typeable(failure.message), err=True, fg=None if failure.code == "usage" else "red")
+        click.secho(presentable(failure.message), err=True, fg=None if failure.code == "usage" else "red")
         for detail in failure.details:
-            click.echo(f"  {typeable(detail)}", err=True)
+            click.echo(f"  {displayed(typeable(detail))}", err=True)
+
+    def crash(self, trace: str) -> None:
+        """Prints the traceback of a bug on standard error."""
+        click.echo(displayed(trace, keeps_lines=True), err=True, nl=False)
 
     @contextmanager
     def progress(self, title: str) -> Iterator[Callable[[int, int], None]]:
@@ -116,9 +128,14 @@ def _bar(title: str) -> Iterator[Callable[[int, int], None]]:
         TimeRemainingColumn,
     )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=RichConsole(stderr=True)) as bars:
-        bar = bars.add_task(title, total=None)
+        bar = bars.add_task(presentable(title), total=None)
         yield lambda done, total: bars.update(bar, completed=done, total=total)
 
 

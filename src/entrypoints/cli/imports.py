@@ -13,6 +13,7 @@ from application.interchange.imports import ImportIssues, ImportRequest
 from application.interchange.report import Fate
 from application.paging import LIMIT_MAX, PageRequest
 from application.ports.interchange import CONTENT_BYTES_MAX
+from domain.display import displayed
 from domain.errors import Unavailable
 from domain.user import normal_email
 from entrypoints.cli.console import Console, document
@@ -140,10 +141,13 @@ def _print(console: Console, report: ImportReportView) -> None:
         if count:
             console.line(f"{count:6} {_WORDS[Fate(fate)]}")
     for skip in report.skipped:
-        console.line(f"       {skip.key} {skip.why}")
+        console.line(f"       {displayed(skip.key)} {displayed(skip.why)}")
     if report.lost:
         console.line("Not imported, because tasks cannot hold it:", bold=True)
-        rows = [(loss.count, loss.field, loss.why, ", ".join(loss.examples)) for loss in report.lost]
+        rows = [
+            (loss.count, displayed(loss.field), displayed(loss.why), displayed(", ".join(loss.examples)))
+            for loss in report.lost
+        ]
         console.table(("count", "field", "reason", "examples"), rows)
     if not (report.project.is_new or report.new_labels or _changes(report)):
         console.line("Nothing changed: everything was imported before.")

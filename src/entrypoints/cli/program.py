@@ -80,7 +80,7 @@ def run(arguments: list[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except Exception:  # noqa: BLE001 - a bug must not end like a difference, whose exit code is also Python's for errors
-        traceback.print_exc()
+        console.crash(traceback.format_exc())
         return ExitCode.INTERNAL_ERROR
     return code
 

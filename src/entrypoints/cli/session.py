@@ -13,6 +13,7 @@ from application.ports.schema import Schema
 from application.ports.tokens import Identity
 from domain.errors import StoreUnavailable
 from domain.permissions import Grant
+from entrypoints.cli.console import presentable
 from entrypoints.cli.running_service import TIMEOUT_SECONDS, RunningService, ServiceClient, find_running
 from entrypoints.composition.addresses import EMBEDDED
 from entrypoints.composition.container import Container, build_container
@@ -168,4 +169,4 @@ def _only_warnings() -> None:
 
 def _write_error(line: str) -> None:
     # The stream is looked up for each line, because it may be replaced later.
-    sys.stderr.write(line)
+    sys.stderr.write(presentable(line))

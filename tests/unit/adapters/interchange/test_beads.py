@@ -294,6 +294,17 @@ def test_the_second_issue_with_a_key_is_named_with_the_place_of_the_first() -> N
     assert "already occurs in line 1" in unfit.violations[0].message
 
 
+@pytest.mark.parametrize("key", ["a\x1b[31mX", "a\u202ecod.exe", "two\nlines", "a\x85b"])
+def test_a_key_with_characters_that_names_must_not_have_is_named_by_its_line(key: str) -> None:
+    found = read(line(), line(id=key))
+    assert [issue.key for issue in found.issues] == ["bd-1"]
+    (unfit,) = found.unfit
+    (violation,) = unfit.violations
+    assert violation.pointer == "/lines/2/id"
+    assert violation.message.startswith("line 2, id: must ")
+    assert "remove U+" in violation.message
+
+
 def test_an_empty_file_is_refused() -> None:
     assert [violation.message for violation in violations_of(b"")] == ["the file contains no issues"]
 

@@ -58,6 +58,21 @@ def test_text_keeps_one_event_on_one_line(stream: io.StringIO) -> None:
     assert "first\\nforged" in stream.getvalue()
 
 
+def test_text_of_others_does_not_act_on_the_terminal(stream: io.StringIO) -> None:
+    configure_logging("INFO", "text", stream=stream)
+    logger.bind(name="b\u202ec").info("a {}", "\x1b[2J")
+    try:
+        int("\x07")
+    except ValueError:
+        logger.exception("failed")
+    written = stream.getvalue()
+    assert "\x1b" not in written
+    assert "\u202e" not in written
+    assert "a \\x1b[2J" in written
+    assert "\x07" not in written
+    assert "ValueError: invalid literal" in written
+
+
 def test_levels_below_the_threshold_are_dropped(stream: io.StringIO) -> None:
     configure_logging("WARNING", "json", stream=stream)
 

@@ -53,3 +53,23 @@ def test_every_violation_in_a_file_is_shown_with_its_line(tandem: Tandem, tmp_pa
         assert message in ended.err
     assert counted.code == 0
     assert tandem("import", "--format", "abacus", str(path)).code == 2
+
+
+ACTING = "\x1b[31m\x1b[2J\u202e\x07\r\x9b2J"
+
+
+def test_nothing_in_a_file_acts_on_the_terminal(tandem: Tandem, tmp_path: Path) -> None:
+    path = tmp_path / "acting.jsonl"
+    lines = [
+        {**ISSUE, f"b{ACTING}[/red]c": 1, "title": f"x{ACTING}"},
+        {**ISSUE, "id": f"a{ACTING}"},
+        {**ISSUE, "id": "bd-3", "status": f"op{ACTING}"},
+        {**ISSUE, "id": f"bd-4{ACTING}\nNothing changed", "_type": f"mem{ACTING}"},
+    ]
+    path.write_text("".join(json.dumps(one) + "\n" for one in lines))
+    words = ("import", "--format", "beads", str(path))
+    for ended in (tandem(*words, "--dry-run"), tandem(*words), tandem(*words, "--strict")):
+        assert not {*(ended.out + ended.err)} & set("\x1b\u202e\x07\r\x9b")
+    assert "b\\x1b[31m\\x1b[2J\\u202e\\x07\\r\\x9b2J[/red]c" in tandem(*words).out
+    exact = tandem(*words, "--json").view
+    assert f"b{ACTING}[/red]c" in [loss["field"] for loss in exact["lost"]]
