@@ -14,9 +14,15 @@ REPEATED_MAX = 20
 """How many repeated names of one line are reported."""
 
 _FRACTIONS = re.compile(r"[.,]\d{3}(\d+)")
+DIGITS_MAX = 1_000
+"""Of a whole number. Python itself converts at most 4,300 digits, and no field holds that many."""
 DAY_LENGTH = len("2026-01-31")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Replaces an invalid instant, so that reading continues; an issue with a violation is never imported."""
+
+
+class _LongNumber(ValueError):
+    """A whole number has more than DIGITS_MAX digits. It is JSON all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +68,14 @@ def _line(number: int, raw: bytes) -> Line:
 
     try:
         text = raw.decode("utf-8")
-        fields = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=object_of)
+        fields = json.loads(
+            text, parse_constant=_reject_constant, parse_int=_whole_number, object_pairs_hook=object_of
+        )
         repeated = repeated_names(text, most=REPEATED_MAX) if is_repeated else []
     except UnicodeDecodeError:
         return _broken(number, "is not UTF-8")
+    except _LongNumber:
+        return _broken(number, f"has a number of more than {DIGITS_MAX} digits")
     except (ValueError, RecursionError):
         return _broken(number, "is not JSON")
     if not isinstance(fields, dict):
@@ -79,6 +89,12 @@ def _line(number: int, raw: bytes) -> Line:
 
 def _broken(number: int, message: str) -> Line:
     return Line(number, violations=(Violation(f"/lines/{number}", f"line {number}: {message}"),))
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > DIGITS_MAX:
+        raise _LongNumber
+    return int(text)
 
 
 def _reject_constant(name: str) -> NoReturn:

@@ -305,6 +305,18 @@ def test_a_key_with_characters_that_names_must_not_have_is_named_by_its_line(key
     assert "remove U+" in violation.message
 
 
+@pytest.mark.parametrize("name", ["priority", "estimate"])
+def test_a_number_with_too_many_digits_is_named_as_such(name: str) -> None:
+    long = (
+        line(**{name: 1})
+        .replace(b": 1,", b": " + b"9" * 5_000 + b",")
+        .replace(b": 1}", b": " + b"9" * 5_000 + b"}")
+    )
+    found = read(line(), long)
+    (unfit,) = found.unfit
+    assert [each.message for each in unfit.violations] == ["line 2: has a number of more than 1000 digits"]
+
+
 def test_an_empty_file_is_refused() -> None:
     assert [violation.message for violation in violations_of(b"")] == ["the file contains no issues"]
 
