@@ -11,10 +11,10 @@ import click
 
 from entrypoints.cli.console import Console, program_name
 from entrypoints.cli.exits import EXPECTED_ERRORS, ExitCode, Failure, failure_of, failure_of_system
+from entrypoints.cli.interruption import INTERRUPTED, handler_kept, interruptible
 from entrypoints.cli.streams import drop_output
 from entrypoints.cli.tree import ProgramGroup
 
-INTERRUPTED = 130
 PIPE_CLOSED = 141
 """What a shell reports for a program that SIGPIPE ended, such as the first one of `tandem sync status | head -1`."""
 COMMANDS = {
@@ -113,6 +113,6 @@ def _run_in_loop(command: Coroutine[object, object, object]) -> ExitCode:
         import uvloop  # noqa: PLC0415 - not on every platform
 
         loop_factory = uvloop.new_event_loop
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        code = runner.run(command)
+    with handler_kept(), asyncio.Runner(loop_factory=loop_factory) as runner:
+        code = runner.run(interruptible(command))
     return ExitCode(code) if isinstance(code, int) else ExitCode.SUCCESS

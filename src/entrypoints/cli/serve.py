@@ -102,6 +102,16 @@ class _Server(uvicorn.Server):
         await super().startup(sockets)
         self._is_serving.set()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:
+            # Uvicorn leaves requests and the application running where a second Ctrl-C came.
+            requests = [*self.server_state.tasks]
+            for request in requests:
+                request.cancel()
+            await asyncio.gather(*requests, return_exceptions=True)
+            await self.lifespan.shutdown()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
