@@ -1,21 +1,13 @@
-"""Ctrl-C at any moment, also several times: the program ends with a code of its own, and never with a traceback."""
+"""Ctrl-C while a command runs, also several times."""
 
 import asyncio
-import os
 import signal
 import threading
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-INTERRUPTED = 130
-"""What a shell reports for a program that SIGINT ended."""
-
-
-def leave_on_interrupt(code: int = INTERRUPTED) -> None:
-    """From now on, Ctrl-C ends the process at once with this exit code: it has nothing to finish."""
-    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
-        signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(code))
+from entrypoints.cli.leaving import leave_on_interrupt
 
 
 @contextmanager

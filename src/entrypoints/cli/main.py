@@ -3,7 +3,7 @@
 import sys
 
 from entrypoints.cli.collector import collect_rarely
-from entrypoints.cli.interruption import leave_on_interrupt
+from entrypoints.cli.leaving import end_undisturbed, leave_on_interrupt
 from entrypoints.cli.streams import open_missing_streams
 
 
@@ -12,9 +12,9 @@ def main() -> None:
     leave_on_interrupt()
     open_missing_streams()
     collect_rarely()
-    # Loads most of what any command needs, so it follows the line above.
+    # Loads most of what any command needs, so it follows the lines above.
     from entrypoints.cli.program import run  # noqa: PLC0415
 
     code = run(sys.argv[1:])
-    leave_on_interrupt(code)
+    end_undisturbed(code)
     sys.exit(code)

@@ -11,7 +11,8 @@ import click
 
 from entrypoints.cli.console import Console, program_name
 from entrypoints.cli.exits import EXPECTED_ERRORS, ExitCode, Failure, failure_of, failure_of_system
-from entrypoints.cli.interruption import INTERRUPTED, handler_kept, interruptible
+from entrypoints.cli.interruption import handler_kept, interruptible
+from entrypoints.cli.leaving import INTERRUPTED
 from entrypoints.cli.streams import drop_output
 from entrypoints.cli.tree import ProgramGroup
 

@@ -98,3 +98,20 @@ def _is_ready(client: httpx.Client, url: str) -> bool:
         return client.get(f"{url}/readyz").status_code == httpx.codes.OK
     except httpx.TransportError:
         return False
+
+
+def test_hardly_anything_is_loaded_before_ctrl_c_is_answered() -> None:
+    program = "import sys; import entrypoints.cli.main; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(loaded.stdout.split()) & {"asyncio", "click", "inspect", "socket", "typing", "domain"} == set()
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_command_that_ends_keeps_its_exit_code(tmp_path: Path, times: int) -> None:
+    with _process(tmp_path, (*LOADING, "config", "check")) as process:
+        assert process.stderr is not None
+        # Only the interpreter ends; it says what it takes apart.
+        assert any(line.startswith("# clear sys.") for line in process.stderr)
+        code, said = _interrupt(process, times)
+    assert code == 0
+    assert "Traceback" not in said
