@@ -1,5 +1,7 @@
 """What is wrong with an address of a PostgreSQL server, in words that never repeat a part of it."""
 
+import re
+
 from psycopg import Error
 from psycopg.conninfo import conninfo_to_dict
 
@@ -10,6 +12,7 @@ _UNREADABLE = (
     "cannot be read. Write special characters of the account and the password percent-encoded (%25 for %, %40 for @,"
     " %2F for /), an IPv6 address in brackets, and only options that PostgreSQL has"
 )
+_PROTOCOLS = frozenset({"TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"})
 _CHOICES = {
     "sslmode": frozenset({"disable", "allow", "prefer", "require", "verify-ca", "verify-full"}),
     "gssencmode": frozenset({"disable", "prefer", "require"}),
@@ -17,8 +20,23 @@ _CHOICES = {
     "target_session_attrs": frozenset(
         {"any", "read-write", "read-only", "primary", "standby", "prefer-standby"}
     ),
+    "load_balance_hosts": frozenset({"disable", "random"}),
+    "sslnegotiation": frozenset({"postgres", "direct"}),
+    "sslcertmode": frozenset({"disable", "allow", "require"}),
+    "ssl_min_protocol_version": _PROTOCOLS,
+    "ssl_max_protocol_version": _PROTOCOLS,
 }
 """Values that libpq only rejects when it connects, so that they would look like an outage."""
+
+_WHOLE_NUMBERS = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+)
+_WHOLE_NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 
 def flaw_of(url: str) -> str | None:
@@ -39,6 +57,9 @@ def flaw_of(url: str) -> str | None:
     for option, allowed in _CHOICES.items():
         if parts.get(option) and parts[option] not in allowed:
             return f"must have one of these as {option}: {', '.join(sorted(allowed))}"
+    for option in _WHOLE_NUMBERS:
+        if parts.get(option) and not _WHOLE_NUMBER.fullmatch(str(parts[option])):
+            return f"must have a whole number as {option}"
     return None
 
 

@@ -73,12 +73,12 @@ async def serve(console: Console, *, demo: bool, alone: bool, host: str | None, 
             "Demo data cannot be added in production (APP_ENV=production). Leave out --demo."
         )
     start_logging(settings)
-    if not settings.is_production and _is_reachable(settings.http):
-        logger.warning(
-            "Other machines can reach this service, and in development anybody can get a token without proof of"
-            " identity. Set HOST=127.0.0.1, or APP_ENV=production."
-        )
     with _listener(settings.http) as listener:
+        if not settings.is_production and _is_reachable(settings.http):
+            logger.warning(
+                "Other machines can reach this service, and in development anybody can get a token without proof of"
+                " identity. Set HOST=127.0.0.1, or APP_ENV=production."
+            )
         service = _Service(build_container(settings), console, url=_url_of(listener), with_demo=demo)
         await service.run(listener)
     return ExitCode.SUCCESS

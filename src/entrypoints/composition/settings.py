@@ -281,7 +281,7 @@ def _google(variables: Variables, *, is_production: bool) -> GoogleSettings | No
 def _http(variables: Variables, *, is_production: bool) -> HttpSettings:
     port = variables.integer("PORT", default=8000, least=0, most=65_535)
     return HttpSettings(
-        host=variables.text("HOST") or "127.0.0.1",
+        host=variables.host("HOST", default="127.0.0.1"),
         port=port,
         require_if_match=variables.flag("REQUIRE_IF_MATCH", default=False),
         rate_limit=_rate_limit(variables, "RATE_LIMIT", default="off"),

@@ -3,14 +3,22 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import urlsplit
 
 # The characters that RFC 3986 allows, none of which can end a header line.
 _ADDRESS = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,2000}")
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,18}")
+_NUMBER = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18})?")
+_HOST_NAME = re.compile(
+    r"(?!.{254})[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*\.?"
+)
+_NUMERIC = re.compile(r"[0-9.]+")
 NETWORKS_MAX = 64
+HOST_EXPECTED = (
+    "must be an address of this machine such as 127.0.0.1 or ::1, or its name. The port belongs in PORT"
+)
 
 Network = IPv4Network | IPv6Network
 
@@ -67,6 +75,15 @@ class Variables:
         self.violation(variable, message)
         return None
 
+    def host(self, variable: str, *, default: str) -> str:
+        """The name or the address of a machine, without a port."""
+        text = self.text(variable)
+        if text is None:
+            return default
+        if not is_host(text):
+            self.violation(variable, HOST_EXPECTED)
+        return text
+
     def choice(self, variable: str, allowed: Sequence[str], *, default: str) -> str:
         """One of the allowed words."""
         text = self.text(variable)
@@ -103,10 +120,7 @@ class Variables:
         text = self.text(variable)
         if text is None:
             return default
-        try:
-            number = float(text)
-        except ValueError:
-            number = float("nan")
+        number = float(text) if _NUMBER.fullmatch(text) else float("nan")
         if not least <= number <= most:
             self.violation(variable, f"must be a number from {least:g} to {most:g}")
             return default
@@ -137,6 +151,15 @@ def _network(text: str) -> Network | None:
         return ip_network(text, strict=False)
     except ValueError:
         return None
+
+
+def is_host(text: str) -> bool:
+    """Whether the text is an IP address, without brackets, or may be the name of a machine. Nothing is looked up."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return _NUMERIC.fullmatch(text) is None and _HOST_NAME.fullmatch(text) is not None
+    return True
 
 
 def is_web_address(text: str) -> bool:

@@ -14,6 +14,12 @@ UNUSABLE = {
         "postgresql://tandem:geheim@h/x?nonsense=1",
         "postgresql://tandem:geheim@h/x?sslmode",
         "postgresql://tandem:geheim@h/x?sslmode=geheim",
+        "postgresql://tandem:geheim@h/x?connect_timeout=geheim",
+        "postgresql://tandem:geheim@h/x?connect_timeout=1.5",
+        "postgresql://tandem:geheim@h/x?keepalives_idle=geheim",
+        "postgresql://tandem:geheim@h/x?tcp_user_timeout=99999999999",
+        "postgresql://tandem:geheim@h/x?ssl_min_protocol_version=geheim",
+        "postgresql://tandem:geheim@h/x?load_balance_hosts=geheim",
         "postgresql://tandem:geheim@h/x y",
         "postgresql://tandem:geheim@h/%ff",
         "postgresql://tandem:geheim/w@h/x",
@@ -93,7 +99,10 @@ def test_all_addresses_are_reported_together() -> None:
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
-        ("POSTGRES_URL", "postgresql://u:p%40%25%2Fw@h1,h2:6543/x?sslmode=require&options=-csearch_path%3Da"),
+        (
+            "POSTGRES_URL",
+            "postgresql://u:p%40%25%2Fw@h1,h2:6543/x?sslmode=require&options=-csearch_path%3Da&connect_timeout=5&keepalives=1",
+        ),
         ("POSTGRES_URL", "postgresql:///x?host=/tmp"),
         ("POSTGRES_URL", "postgresql://[::1]:5432/x"),
         ("POSTGRES_URL", "postgresql://u:p@h/a@b"),

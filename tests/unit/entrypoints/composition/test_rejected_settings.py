@@ -104,6 +104,9 @@ def test_names_of_other_programs_are_accepted(tmp_path: Path) -> None:
         ("DUAL_WRITE_TIMEOUT_MS", "9", "10 to 60000"),
         ("DUAL_WRITE_RETRY_DELAY", "nan", "0.01 to 3600"),
         ("DUAL_WRITE_RETRY_DELAY", "1e999", "0.01 to 3600"),
+        ("DUAL_WRITE_RETRY_DELAY", "\N{FULLWIDTH DIGIT NINE}", "0.01 to 3600"),
+        ("DUAL_WRITE_RETRY_DELAY", "1_000", "0.01 to 3600"),
+        ("DUAL_WRITE_RETRY_DELAY", "+7", "0.01 to 3600"),
         ("RATE_LIMIT", "1000001/minute", "1 to 1000000"),
         ("RATE_LIMIT", "9" * 5_000 + "/minute", "1 to 1000000"),
         ("RATE_LIMIT", "5/day", "second, minute or hour"),
@@ -114,6 +117,48 @@ def test_a_number_out_of_bounds_names_variable_and_bounds(name: str, value: str,
     assert message.startswith(f"{name} must be ")
     assert bounds in message
     assert len(message) < 200
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "ex ample",
+        "999.1.1.1",
+        "127.1",
+        "127.0.0.1:80",
+        "localhost:80",
+        "[::1]",
+        "::1:x",
+        "http://localhost",
+        "*",
+        "-a",
+        "a..b",
+        "a" * 64,
+        "a." * 127,
+        "m\u00fcll",
+    ],
+)
+def test_a_host_that_nothing_can_listen_on_is_named(value: str) -> None:
+    (message,) = rejected({"HOST": value})
+    assert message.startswith("HOST must be an address of this machine")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "127.0.0.1",
+        "0.0.0.0",
+        "::",
+        "::1",
+        "fe80::1%eth0",
+        "localhost",
+        "tandem-1.example.org.",
+        "db_1",
+        "10.example",
+    ],
+)
+def test_a_host_is_an_address_or_a_name(value: str) -> None:
+    assert read_settings({"HOST": value}).http.host == value
 
 
 @pytest.mark.parametrize(
