@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from typing import Self
 
 from domain.entity import Entity, Stamp
@@ -21,6 +21,8 @@ MESSAGE_LENGTH_MAX = 1_000
 ITEM_ID_LENGTH_MAX = 64
 DURATION_MAX = 100_000
 LAG_MAX = 10_000
+_BEGIN, _END = "<", ">"
+"""Before the id of an item: its begin and its end, when items are put in order."""
 
 
 class Weekday(StrEnum):
@@ -36,7 +38,7 @@ class Weekday(StrEnum):
 
 
 class ItemKind(StrEnum):
-    """A summary spans its children; a milestone has no duration."""
+    """A summary spans its children; a milestone has no duration, so it can span nothing."""
 
     TASK = "TASK"
     SUMMARY = "SUMMARY"
@@ -110,8 +112,8 @@ class Plan:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def check(self) -> None:
-        """Raises RuleBroken with the violations: values out of bounds, unknown, duplicate or self-linked items, cycles,
-        and ends before starts.
+        """Raises RuleBroken with the violations: values out of bounds, unknown, duplicate or self-linked items, cycles
+        (also those through what an item contains), milestones that contain items, and ends before starts.
 
         Each step relies on the one before it, which found no violations; each stops at VIOLATIONS_MAX.
         """
@@ -164,10 +166,21 @@ def _size_violations(plan: Plan) -> Iterator[Violation]:
             yield Violation(pointer, f"has {count} elements; at most {most} are allowed")
     if not plan.calendar.working_days:
         yield Violation("/calendar/workingDays", "must name at least one working day")
+    yield from _repeated(plan.calendar.working_days, "/calendar/workingDays")
+    yield from _repeated(plan.calendar.holidays, "/calendar/holidays")
+
+
+def _repeated(days: Iterable[Weekday | date], pointer: str) -> Iterator[Violation]:
+    seen: set[Weekday | date] = set()
+    for index, day in enumerate(days):
+        if day in seen:
+            yield Violation(f"{pointer}/{index}", f"names {day} more than once")
+        seen.add(day)
 
 
 def _item_violations(items: tuple[TimelineItem, ...]) -> Iterator[Violation]:
     known = Counter(item.id for item in items)
+    milestones = {item.id for item in items if item.kind is ItemKind.MILESTONE}
     for index, item in enumerate(items):
         pointer = f"/items/{index}"
         yield from _value_violations(item, pointer)
@@ -175,6 +188,10 @@ def _item_violations(items: tuple[TimelineItem, ...]) -> Iterator[Violation]:
             yield Violation(f"{pointer}/id", f"“{item.id}” is the id of more than one item")
         if item.parent_id is not None and item.parent_id not in known:
             yield Violation(f"{pointer}/parentId", f"names the unknown item “{item.parent_id}”")
+        if item.parent_id in milestones:
+            yield Violation(
+                f"{pointer}/parentId", f"milestone “{item.parent_id}” cannot contain item “{item.id}”"
+            )
         if item.start is not None and item.end is not None and item.end < item.start:
             yield Violation(f"{pointer}/end", f"item “{item.id}” ends before it starts")
         if item.kind is ItemKind.MILESTONE and item.duration not in (None, 0):
@@ -193,6 +210,8 @@ def _value_violations(item: TimelineItem, pointer: str) -> Iterator[Violation]:
         yield from text_violations(item.title, f"{pointer}/title", longest=TITLE_LENGTH_MAX)
         if item.title.strip():
             yield from name_violations(item.title, f"{pointer}/title")
+        else:
+            yield Violation(f"{pointer}/title", f"item “{item.id}” has a blank title; leave it out instead")
     if item.duration is not None and not 0 <= item.duration <= DURATION_MAX:
         yield Violation(f"{pointer}/duration", f"must be from 0 to {DURATION_MAX} working days")
 
@@ -222,11 +241,23 @@ def _parent_cycle_violations(items: tuple[TimelineItem, ...]) -> Iterator[Violat
 
 
 def _cycle_violations(plan: Plan) -> Iterator[Violation]:
-    successors: dict[str, list[str]] = {}
+    if cycle := first_cycle(_order(plan)):
+        names = [name for name, _ in groupby(event[len(_BEGIN) :] for event in cycle)]
+        yield Violation("/dependencies", f"items wait for each other: {' → '.join(names)}")
+
+
+def _order(plan: Plan) -> dict[str, list[str]]:
+    """By the begin and the end of each item, what comes after it: an item that contains others begins before them and
+    ends after them, so whatever waits for it waits for them, and they wait for whatever it waits for.
+    """
+    after: dict[str, list[str]] = {f"{_BEGIN}{item.id}": [f"{_END}{item.id}"] for item in plan.items}
+    for item in plan.items:
+        if item.parent_id is not None:
+            after[f"{_BEGIN}{item.parent_id}"].append(f"{_BEGIN}{item.id}")
+            after.setdefault(f"{_END}{item.id}", []).append(f"{_END}{item.parent_id}")
     for dependency in plan.dependencies:
-        successors.setdefault(dependency.from_, []).append(dependency.to)
-    if cycle := first_cycle(successors):
-        yield Violation("/dependencies", f"items wait for each other: {' → '.join(cycle)}")
+        after.setdefault(f"{_END}{dependency.from_}", []).append(f"{_BEGIN}{dependency.to}")
+    return after
 
 
 def first_cycle(successors: Mapping[str, Iterable[str]]) -> list[str]:

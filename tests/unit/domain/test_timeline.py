@@ -49,6 +49,20 @@ FAULTY = {
         Plan(items=(TimelineItem(id="a", title="a\u202eb"),)),
         "/items/0/title",
     ),
+    "blank item title": (Plan(items=(TimelineItem(id="a", title=" "),)), "/items/0/title"),
+    "empty item title": (Plan(items=(TimelineItem(id="a", title=""),)), "/items/0/title"),
+    "milestone that contains an item": (
+        Plan(items=(TimelineItem(id="m", kind=ItemKind.MILESTONE), TimelineItem(id="a", parent_id="m"))),
+        "/items/1/parentId",
+    ),
+    "working day twice": (
+        Plan(calendar=Calendar(working_days=(Weekday.MON, Weekday.TUE, Weekday.MON))),
+        "/calendar/workingDays/2",
+    ),
+    "holiday twice": (
+        Plan(calendar=Calendar(holidays=(date(2026, 12, 25), date(2026, 12, 25)))),
+        "/calendar/holidays/1",
+    ),
     "invisible item title": (Plan(items=(TimelineItem(id="a", title="\u200b"),)), "/items/0/title"),
     "item title that no store can hold": (
         Plan(items=(TimelineItem(id="a", title="a\x00b"),)),
@@ -120,6 +134,55 @@ def test_a_cycle_is_named() -> None:
     with pytest.raises(RuleBroken) as refusal:
         plan.check()
     assert "a → b → a" in refusal.value.violations[0].message
+
+
+def contained(parent: str, *ids: str) -> tuple[TimelineItem, ...]:
+    summary = TimelineItem(id=parent, kind=ItemKind.SUMMARY)
+    return (summary, *(TimelineItem(id=id_, parent_id=parent) for id_ in ids))
+
+
+@pytest.mark.parametrize(
+    ("plan", "named"),
+    [
+        (Plan(items=contained("s", "c"), dependencies=(link("s", "c"),)), {"s", "c"}),
+        (Plan(items=contained("s", "c"), dependencies=(link("c", "s"),)), {"s", "c"}),
+        (
+            Plan(items=(*contained("s", "c"), *items("d")), dependencies=(link("s", "d"), link("d", "c"))),
+            {"s", "c", "d"},
+        ),
+        (
+            Plan(
+                items=(*contained("s", "a", "b"), *contained("t", "c", "d")),
+                dependencies=(link("a", "t"), link("d", "s")),
+            ),
+            {"s", "a", "t", "d"},
+        ),
+        (
+            Plan(
+                items=(*contained("s", "m"), TimelineItem(id="deep", parent_id="m"), *items("d")),
+                dependencies=(link("s", "d"), link("d", "deep")),
+            ),
+            {"s", "m", "deep", "d"},
+        ),
+    ],
+)
+def test_a_cycle_through_what_an_item_contains_is_named(plan: Plan, named: set[str]) -> None:
+    with pytest.raises(RuleBroken) as refusal:
+        plan.check()
+    (violation,) = refusal.value.violations
+    assert violation.pointer == "/dependencies"
+    names = violation.message.removeprefix("items wait for each other: ").split(" → ")
+    assert names[0] == names[-1]
+    assert set(names) == named
+    assert len(names) == len(named) + 1
+
+
+def test_items_of_two_summaries_may_wait_for_each_other_in_turn() -> None:
+    plan = Plan(
+        items=(*contained("s", "a", "b"), *contained("t", "c", "d")),
+        dependencies=(link("a", "c"), link("c", "b"), link("b", "d")),
+    )
+    assert Timeline.create(numbered_id(1), stamp(), plan).dependencies == plan.dependencies
 
 
 def test_saving_what_is_there_already_makes_no_version() -> None:
