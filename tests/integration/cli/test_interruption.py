@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -67,6 +67,26 @@ def test_a_command_that_is_loading_leaves_at_once(tmp_path: Path, module: str, t
         code, said = _interrupt(process, times)
     assert code == INTERRUPTED
     assert "Traceback" not in said
+
+
+def test_a_command_that_leaves_at_once_brings_the_cursor_of_the_terminal_back(tmp_path: Path) -> None:
+    terminal, own_end = os.openpty()
+    plain = {name: value for name, value in os.environ.items() if name not in SETTINGS}
+    process = subprocess.Popen([*LOADING, "config", "check"], stderr=own_end, cwd=tmp_path, env=plain)
+    os.close(own_end)
+    shown = b""
+    try:
+        with suppress(OSError):  # the terminal ends with its last process
+            while part := os.read(terminal, 65_536):
+                shown += part
+                if b"import 'click'" in shown:
+                    process.send_signal(signal.SIGINT)
+        assert process.wait(SECONDS_MAX) == INTERRUPTED
+        assert shown.endswith(b"\x1b[?25h")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
 
 
 @pytest.mark.parametrize("times", [1, 2, 3])
