@@ -140,11 +140,14 @@ class _Service:
                 server = _Server(create_configuration(self.container), is_serving)
                 _stop_on_signals(server)
                 serving = asyncio.create_task(server.serve(sockets=[listener]), name="serving")
-                await asyncio.wait({opening, serving}, return_when=asyncio.FIRST_COMPLETED)
-                if opening.done() and opening.exception() is not None:
+                try:
+                    await asyncio.wait({opening, serving}, return_when=asyncio.FIRST_COMPLETED)
+                    if opening.done() and opening.exception() is not None:
+                        server.should_exit = True
+                    await asyncio.wait({watching, serving}, return_when=asyncio.FIRST_COMPLETED)
+                finally:  # also where a Ctrl-C from before `_stop_on_signals` cancels this
                     server.should_exit = True
-                await asyncio.wait({watching, serving}, return_when=asyncio.FIRST_COMPLETED)
-                server.should_exit = True
+                    await asyncio.wait({serving})
                 await serving
             finally:
                 watching.cancel()
