@@ -112,7 +112,7 @@ def _schema(situation: Situation, *, step: Step) -> Guard:
         if flaw.effect is not FlawEffect.SLOW
     ]
     if not found:
-        detail = "No part of the schema is missing."
+        detail = "No part of the schema is missing or changed."
         return Guard(code="schema", is_green=True, detail=detail)
     causes, remedies = summary_of(found)
     return Guard(code="schema", is_green=False, detail=causes, remedy=". ".join(remedies))

@@ -4,22 +4,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from adapters.postgres.columns import KEY_COLUMN, NEVER_NULL_COLUMNS, WORDS, column_of
+from adapters.postgres.columns import NEVER_NULL_COLUMNS, WORDS, column_of
 from adapters.postgres.conditions import checks_of, condition_of
+from adapters.postgres.expected_columns import PRIMARY_KEYS
 from adapters.records.record import ID
 from adapters.records.specs import ALL_SPECS, RecordSpec
 
 TRIGGER: Final = "tandem_foreign_change"
 """The only trigger that Tandem makes, on every table with records."""
 BTREE, GIN = "btree", "gin"
-PRIMARY_KEYS: Final[Mapping[str, str]] = {
-    "alembic_version": "version_num",
-    "tandem_lanes": "lane",
-    "tandem_seen": "lane",
-    "tandem_foreign_changes": "table_name",
-    **{spec.table: KEY_COLUMN for spec in ALL_SPECS},
-}
-"""The column of the primary key of each table."""
 CHECKS: Final[Mapping[str, Mapping[str, str]]] = {spec.table: checks_of(spec) for spec in ALL_SPECS}
 """The conditions of the checks of each table, by name."""
 

@@ -5,13 +5,12 @@ working, and two records hold the same unique value, or a crash empties the tabl
 """
 
 import re
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
-from adapters.postgres.columns import KEY_COLUMN
-from adapters.postgres.expected_parts import BTREE, CHECKS, INDEXES, PRIMARY_KEYS, TRIGGER, ExpectedIndex
-from adapters.records.record import VERSION
+from adapters.postgres.expected_columns import PRIMARY_KEYS
+from adapters.postgres.expected_parts import BTREE, CHECKS, INDEXES, TRIGGER, ExpectedIndex
+from adapters.postgres.installed_columns import Flaw, Run
 from adapters.records.specs import AUDIT_LOGS, ENTITY_SPECS
 from application.ports.schema import FlawEffect, SchemaFlaw
 
@@ -23,8 +22,7 @@ WATCHED = frozenset(spec.table for spec in (*ENTITY_SPECS, AUDIT_LOGS))
 
 _TABLES = f"""
     SELECT relname::text, relpersistence::text,
-        (SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = given.oid AND tgname = '{TRIGGER}'),
-        EXISTS (SELECT FROM pg_attribute WHERE attrelid = given.oid AND attname = '{VERSION}' AND attnotnull)
+        (SELECT tgenabled::text FROM pg_trigger WHERE tgrelid = given.oid AND tgname = '{TRIGGER}')
     FROM pg_class AS given
     WHERE oid = ANY(ARRAY(SELECT to_regclass(quote_ident(name)) FROM unnest(%s::text[]) AS name))
 """  # noqa: S608 - constant names
@@ -60,20 +58,11 @@ _COUNT = """
     END $$
 """
 _REPLACED = "is another one than Tandem made: somebody replaced it"
+_CAST_COLUMN = re.compile(r"\((\w+)\)(?=::text\b)")
+"""As a condition names a column of the type varchar."""
 _CAST = re.compile(r"::\w+(\[\])?")
 _ANY_OF = re.compile(r"= ANY \(ARRAY\[([^]]*)\]\)")
 _ONE_OF_IN_BRACKETS = re.compile(r"\((\w+ IN \([^()]*\))\)")
-
-Run = Callable[[str, Sequence[Any]], Awaitable[list[tuple[Any, ...]]]]
-"""The rows of a statement."""
-
-
-@dataclass(frozen=True, slots=True)
-class Flaw:
-    """A flaw with the statements that mend it."""
-
-    shown: SchemaFlaw
-    statements: tuple[str, ...]
 
 
 async def flaws_of(run: Run, names: Sequence[str]) -> Sequence[Flaw]:
@@ -91,7 +80,7 @@ async def flaws_of(run: Run, names: Sequence[str]) -> Sequence[Flaw]:
 
 
 def _of_tables(tables: Mapping[str, Sequence[Any]]) -> Iterator[Flaw]:
-    for table, (persistence, trigger, has_version) in tables.items():
+    for table, (persistence, trigger) in tables.items():
         if persistence == UNLOGGED:
             yield _flaw(
                 f"The table {table} is unlogged: PostgreSQL empties it after a crash.",
@@ -102,11 +91,6 @@ def _of_tables(tables: Mapping[str, Sequence[Any]]) -> Iterator[Flaw]:
         elif table in WATCHED and trigger != ALWAYS:
             yield _uncounted(
                 f"The trigger {TRIGGER} of the table {table} is not enabled always.", _enabled(table)
-            )
-        if PRIMARY_KEYS[table] == KEY_COLUMN and not has_version:
-            yield _flaw(
-                f"The column {VERSION} of the table {table} may be null: somebody has dropped NOT NULL.",
-                f"ALTER TABLE {table} ALTER COLUMN {VERSION} SET NOT NULL",
             )
 
 
@@ -191,7 +175,8 @@ def _as_written(condition: str | None) -> str | None:
     """A condition without what PostgreSQL adds to it: casts, and another form of IN. Brackets stay where they count."""
     if condition is None:
         return None
-    return _ONE_OF_IN_BRACKETS.sub(r"\1", _ANY_OF.sub(r"IN (\1)", _CAST.sub("", condition)))
+    without_casts = _CAST.sub("", _CAST_COLUMN.sub(r"\1", condition))
+    return _ONE_OF_IN_BRACKETS.sub(r"\1", _ANY_OF.sub(r"IN (\1)", without_casts))
 
 
 def _flaw(cause: str, *statements: str, effect: FlawEffect = FlawEffect.UNSAFE) -> Flaw:

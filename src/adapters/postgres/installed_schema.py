@@ -13,7 +13,9 @@ from typing import Any
 import psycopg
 
 from adapters.postgres.errors import Refused, SchemaAltered, SchemaClosed
-from adapters.postgres.installed_parts import Flaw, Run, flaws_of
+from adapters.postgres.expected_columns import OWN_TABLES, REVISIONS
+from adapters.postgres.installed_columns import Flaw, Run, flaws_of_columns
+from adapters.postgres.installed_parts import flaws_of
 from adapters.postgres.origins import raised_by
 from adapters.postgres.rows import FORMS
 from adapters.postgres.statements import written_columns
@@ -31,16 +33,9 @@ CURRENT_REVISION = """
     FROM alembic_version JOIN pg_class ON pg_class.oid = alembic_version.tableoid
 """
 """The revision, and the table and the schema that it was read from."""
-_REVISIONS = "alembic_version"
 OWN_COLUMNS: Mapping[str, Sequence[str]] = {
-    _REVISIONS: ("version_num",),
-    "tandem_lanes": (
-        "lane", "number", "epoch", "pid", "opening", "process", "host", "boot", "is_open", "beaten_at",
-        "is_checkpointed",
-    ),
-    "tandem_seen": ("lane", "number", "cut", "is_checkpointed"),
-    "tandem_foreign_changes": ("table_name", "statements"),
-}  # fmt: skip
+    table: tuple(column.name for column in columns) for table, columns in OWN_TABLES.items()
+}
 """The columns of the tables that hold no records."""
 NAMED_MAX = 5
 """How many missing tables and columns one message names."""
@@ -87,7 +82,7 @@ class KnownTables:
         """Where tables are that cannot be found any more; None if there never were any."""
         if self._table_oid is None:
             return None
-        places = await run(_PRESENT_PLACE, [self._schema, str(self._table_oid), _REVISIONS])
+        places = await run(_PRESENT_PLACE, [self._schema, str(self._table_oid), REVISIONS])
         if not places:
             return SchemaGone(
                 "The tables of Tandem were in PostgreSQL when this process opened it, and are gone: somebody dropped"
@@ -115,7 +110,7 @@ async def explained(missing: SchemaMissing, run: Run, known: KnownTables) -> Sto
     found = await _found(run)
     if not found:
         return await known.explained(run) or missing
-    if _REVISIONS in found and await _is_older(found[_REVISIONS], run):
+    if REVISIONS in found and await _is_older(found[REVISIONS], run):
         return missing
     flaws = _all_missing(found)[:NAMED_MAX]
     return (
@@ -131,7 +126,8 @@ async def schema_flaws_of(run: Run) -> Sequence[Flaw]:
     missing = [Flaw(flaw, ()) for flaw in _all_missing(found)]
     # A column that is missing takes its indexes and checks along.
     whole = [table for table, columns in _expected().items() if set(columns) <= set(found.get(table, ()))]
-    return [*missing, *await flaws_of(run, whole)]
+    # A column that is changed back takes its checks along, so columns come first.
+    return [*missing, *await flaws_of_columns(run), *await flaws_of(run, whole)]
 
 
 def _expected() -> dict[str, Sequence[str]]:

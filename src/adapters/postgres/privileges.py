@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from adapters.postgres.installed_parts import Run
+from adapters.postgres.installed_columns import Run
 from adapters.postgres.installed_schema import OWN_COLUMNS
 from adapters.postgres.rows import FORMS
 

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 from adapters.postgres.errors import Contention, TableLocked
-from adapters.postgres.installed_parts import Run
+from adapters.postgres.installed_columns import Run
 from adapters.postgres.installed_schema import OWN_COLUMNS
 from adapters.postgres.rows import FORMS
 from domain.errors import StoreUnavailable

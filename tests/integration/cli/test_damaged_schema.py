@@ -77,6 +77,46 @@ def test_what_is_missing_is_named_while_the_service_runs_and_made_anew(
     assert not any(check["isWarning"] for check in _checks(doctor).values())
 
 
+def test_a_column_that_alters_values_is_named_while_the_service_runs_and_changed_back(
+    url: str, start_service: StartService, start_command: StartCommand
+) -> None:
+    variables = {"STORE": "postgres", "POSTGRES_URL": url}
+    service = start_service(**variables)
+    service.wait_ready()
+    changed = "The column due_at of the table postgres_tasks has the type timestamp(0) with time zone"
+    run_statements(url, "ALTER TABLE postgres_tasks ALTER due_at TYPE timestamptz(0)")
+    _until(_says(service, changed))
+    assert _health(service)["db"]["status"] == "DEGRADED"
+    doctor = start_command("doctor", **variables)
+    status = start_command("migrate", "status", **variables)
+    assert (doctor.wait_ended(), status.wait_ended()) == (1, 1)
+    assert changed in _checks(doctor)["schema"]["message"]
+    assert "Type: tandem migrate up" in _checks(doctor)["schema"]["remedy"]
+    assert changed in str(json.loads(status.said())["flaws"])
+
+    assert start_command("migrate", "up", **variables).wait_ended() == 0
+    _until(lambda: _health(service)["db"]["status"] == "UP")
+    assert start_command("doctor", **variables).wait_ended() == 0
+
+
+def test_a_target_that_would_alter_values_takes_over_no_ownership(
+    url: str, start_service: StartService, start_command: StartCommand
+) -> None:
+    variables = {"STORE": "dual", "DUAL_WRITE_SOURCE": "monty", "POSTGRES_URL": url}
+    service = start_service(**variables)
+    service.wait_ready()
+    changed = "The column description of the table postgres_tasks has the type character(40) instead of text"
+    run_statements(url, "ALTER TABLE postgres_tasks ALTER description TYPE char(40)")
+    _until(_says(service, changed, component="target"))
+    status = start_command("move", "status", **variables)
+    assert status.wait_ended() == 1
+    (schema,) = (guard for guard in json.loads(status.said())["guards"] if guard["code"] == "schema")
+    assert (schema["green"], changed in schema["detail"]) == (False, True)
+    preflight = start_command("move", "preflight", **variables)
+    assert preflight.wait_ended() == 1
+    assert changed in preflight.said()
+
+
 def test_a_migration_that_cannot_make_a_column_anew_is_no_success(
     url: str, start_service: StartService, start_command: StartCommand
 ) -> None:
