@@ -24,9 +24,11 @@ from application.ports.schema import SchemaFlaw
 from domain.errors import StoreUnavailable
 
 MIGRATIONS = Path(__file__).parent / "migrations" / "versions"
-HEAD = max(path.name.partition("_")[0] for path in MIGRATIONS.glob("[0-9]*.py"))
-"""The revision that this program needs: the number of the newest migration, with which its file name begins. Alembic
-takes half a second to load, so only a test asks it for this number.
+KNOWN = frozenset(path.name.partition("_")[0] for path in MIGRATIONS.glob("[0-9]*.py"))
+"""The revisions that this program knows: the numbers with which the file names of the migrations begin."""
+HEAD = max(KNOWN)
+"""The revision that this program needs: the newest one. Alembic takes half a second to load, so only a test asks it for
+this number.
 """
 CURRENT_REVISION = """
     SELECT version_num, alembic_version.tableoid, relnamespace::regnamespace::text
@@ -107,12 +109,12 @@ async def explained(missing: SchemaMissing, run: Run, known: KnownTables) -> Sto
     closed = await run(_CLOSED, [list(_expected())])
     if closed:
         return SchemaClosed(_closed(str(name) for (name,) in closed))
-    found = await _found(run)
+    found = await columns_found(run)
     if not found:
         return await known.explained(run) or missing
     if REVISIONS in found and await _is_older(found[REVISIONS], run):
         return missing
-    flaws = _all_missing(found)[:NAMED_MAX]
+    flaws = missing_in(found)[:NAMED_MAX]
     return (
         SchemaAltered(" ".join(f"{flaw.cause} {flaw.remedy}" for flaw in flaws))
         if flaws
@@ -122,8 +124,8 @@ async def explained(missing: SchemaMissing, run: Run, known: KnownTables) -> Sto
 
 async def schema_flaws_of(run: Run) -> Sequence[Flaw]:
     """What is not as a migration has made it in tables of the current revision. Raises as `explained`."""
-    found = await _found(run)
-    missing = [Flaw(flaw, ()) for flaw in _all_missing(found)]
+    found = await columns_found(run)
+    missing = [Flaw(flaw, ()) for flaw in missing_in(found)]
     # A column that is missing takes its indexes and checks along.
     whole = [table for table, columns in _expected().items() if set(columns) <= set(found.get(table, ()))]
     # A column that is changed back takes its checks along, so columns come first.
@@ -135,7 +137,7 @@ def _expected() -> dict[str, Sequence[str]]:
     return {**OWN_COLUMNS, **{form.table: written_columns(form) for form in FORMS.values()}}
 
 
-async def _found(run: Run) -> dict[str, list[str]]:
+async def columns_found(run: Run) -> dict[str, list[str]]:
     """The columns of the tables that are there."""
     found: dict[str, list[str]] = {}
     for table, column in await run(_COLUMNS, [list(_expected())]):
@@ -143,7 +145,8 @@ async def _found(run: Run) -> dict[str, list[str]]:
     return found
 
 
-def _all_missing(found: Mapping[str, Sequence[str]]) -> list[SchemaFlaw]:
+def missing_in(found: Mapping[str, Sequence[str]]) -> list[SchemaFlaw]:
+    """The tables and columns that are not among those that were found."""
     return [
         flaw for table, columns in _expected().items() for flaw in _missing(table, columns, found.get(table))
     ]

@@ -13,14 +13,12 @@ from adapters.postgres.classification import PartRejected
 from adapters.postgres.connections import Bounds, Connections
 from adapters.postgres.contention import retried
 from adapters.postgres.foreign_changes import foreign_changes
-from adapters.postgres.installed_parts import Flaw
-from adapters.postgres.installed_schema import CURRENT_REVISION, HEAD, schema_flaws_of
 from adapters.postgres.lane_rows import PostgresLanes
 from adapters.postgres.left_sessions import LeftSessions
-from adapters.postgres.privileges import missing_privileges_of
 from adapters.postgres.raw_rows import RawRows
 from adapters.postgres.readiness import require_usable
 from adapters.postgres.rows import FORMS
+from adapters.postgres.schema_steps import SchemaSteps
 from adapters.postgres.source_writes import SourceWrites
 from adapters.postgres.statements import FETCH_MANY, FETCH_ONE, MARK, SCAN
 from adapters.postgres.target_writes import QUICK_PASSES_MAX, TargetWrites
@@ -35,7 +33,7 @@ from adapters.records.loading import Loaded
 from adapters.records.old_records import StoredFormat
 from adapters.records.raw_reading import Digest, RawPage
 from adapters.records.record import ID, Record
-from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX, SchemaGone, SchemaMissing
+from adapters.records.record_store import FETCH_MAX, REASON_LENGTH_MAX, SCAN_MAX
 from adapters.records.relevance import found_by_relevance
 from adapters.records.revisions import Revision
 from application.ports.health import StoreFacts
@@ -80,6 +78,7 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         quick_ms = max(1, statement_timeout_ms // QUICK_SHARE)
         quick = replace(impatient, pool_max=QUICK_PASSES_MAX, statement_timeout_ms=quick_ms)
         self._hurrying = Connections(url, quick, known_tables=known_tables, left=left)
+        self._schema = SchemaSteps(url, self._connections)
         self._raw = RawRows(self._connections)
         self._lanes = PostgresLanes(self._connections)
         self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected, SomeAreSlow))
@@ -100,12 +99,7 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         await self._connections.close()
 
     async def prepare(self) -> None:
-        if (await self.revision()).current == HEAD:
-            return
-        from adapters.postgres.migrate import upgrade  # noqa: PLC0415 - half a second to load, and rarely needed
-
-        await asyncio.to_thread(upgrade, self.url)
-        await self.revision()  # so that the new tables are known
+        await self._schema.prepare()
 
     def forget_admission(self) -> None:
         super().forget_admission()
@@ -113,42 +107,24 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         self._connections.known_tables.forget()
 
     async def revision(self) -> Revision:
-        """The current revision of the tables, and the one that this program needs. Raises SchemaGone for tables that
-        this process has found before.
-        """
-        try:
-            rows = await self._rows(CURRENT_REVISION, [])
-        except SchemaGone:
-            raise
-        except SchemaMissing:
-            rows = []
-        self._connections.known_tables.note(rows)
-        return Revision(str(rows[0][0]) if rows else None, HEAD)
+        """See Revisioned. Raises SchemaGone for tables that this process has found before."""
+        return await self._schema.revision()
 
     async def flaws(self) -> Sequence[SchemaFlaw]:
         """See Examined."""
-        return [flaw.shown for flaw in await self._flaws()]
+        return await self._schema.flaws()
 
     async def restore_parts(self) -> None:
         """See Examined."""
-        statements = [flaw.statements for flaw in await self._flaws() if flaw.statements]
-        if statements:
-            from adapters.postgres.migrate import restore  # noqa: PLC0415 - as above
-
-            await asyncio.to_thread(restore, self.url, statements)
-
-    async def _flaws(self) -> Sequence[Flaw]:
-        return await schema_flaws_of(self._rows) if (await self.revision()).current == HEAD else ()
+        await self._schema.restore_parts()
 
     async def missing_privileges(self) -> Sequence[str]:
         """See Examined."""
-        return await missing_privileges_of(self._rows)
+        return await self._schema.missing_privileges()
 
     async def step_back(self) -> None:
-        """Undoes the last migration. Raises StoreUnavailable."""
-        from adapters.postgres.migrate import downgrade  # noqa: PLC0415 - as above
-
-        await asyncio.to_thread(downgrade, self.url, "-1")
+        """See Revisioned."""
+        await self._schema.step_back()
 
     async def ping(self) -> None:
         await self._connections.ping()

@@ -31,7 +31,8 @@ class Examined(Protocol):
     """A store whose tables somebody may have changed by hand although their revision is the current one."""
 
     async def flaws(self) -> Sequence[SchemaFlaw]:
-        """What is not as this program has made it, in tables of the current revision; nothing in those of another one.
+        """What is not as this program has made it, in tables of the current revision. Of tables of another one it says
+        nothing but that their revision is unknown, or not recorded any more.
 
         Raises StoreUnavailable.
         """

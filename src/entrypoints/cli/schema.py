@@ -47,8 +47,8 @@ async def up(console: Console) -> ExitCode:
         if reported.unreadable:
             # Stopping the service would help nothing: a migration could not use these stores either.
             raise StoreUnavailable(" ".join(reported.unreadable.values()))
-        if all(state.is_current for state in reported.stores):
-            # The service holds the stores, and has nothing left to upgrade.
+        if all(state.is_current or reported.flaws.get(state.store) for state in reported.stores):
+            # The service holds the stores, and has nothing left to upgrade but what somebody changed by hand.
             flawed = [name for name, flaws in reported.flaws.items() if flaws]
             if not flawed or await restored_beside_service(current_settings(), flawed):
                 if flawed:
@@ -150,7 +150,9 @@ def _shown(
         _print_records(console, old)
         for name, flaw in found:
             console.line(f"{name}: {flaw.cause} {flaw.remedy}".rstrip())
-        if any(one.waiting for one in old) or not are_current:
+        if any(one.waiting for one in old) or not all(
+            state.is_current or flaws.get(state.store) for state in states
+        ):
             console.line("To upgrade, type: tandem migrate up")
 
     view = {

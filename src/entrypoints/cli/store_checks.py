@@ -186,10 +186,14 @@ async def _readable(
 async def _schema(stack: StoreStack, state: SchemaState) -> CheckResult:
     current = "has no schema yet" if state.revision is None else f"is at schema {state.revision}"
     message = f"{state.store} {current}; this program needs {state.expected}."
-    if not state.is_current:
-        return CheckResult.failed("schema", message, MIGRATE)
     flaws = await flaws_in(stack, state.store)
-    return _flawed(state.store, flaws) if flaws else CheckResult.passed("schema", message)
+    if flaws:
+        return _flawed(state.store, flaws)
+    return (
+        CheckResult.passed("schema", message)
+        if state.is_current
+        else CheckResult.failed("schema", message, MIGRATE)
+    )
 
 
 def _flawed(store: str, flaws: Sequence[SchemaFlaw]) -> CheckResult:

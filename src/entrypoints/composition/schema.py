@@ -151,6 +151,8 @@ async def require_current(store: RecordStore) -> None:
     """Raises UnmigratedStore for an opened store that an operator must migrate first."""
     state = await state_of(store)
     if not state.is_current:
+        for flaw in await flaws_of(store):
+            raise UnmigratedStore(f"{flaw.cause} {flaw.remedy}")
         current = "was never migrated" if state.revision is None else f"is at schema {state.revision}"
         raise UnmigratedStore(
             f"The {state.store} store {current}, and this program needs {state.expected}."

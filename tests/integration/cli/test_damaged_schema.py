@@ -117,6 +117,55 @@ def test_a_target_that_would_alter_values_takes_over_no_ownership(
     assert changed in preflight.said()
 
 
+def test_a_deleted_revision_is_named_and_recorded_again(
+    url: str, start_service: StartService, start_command: StartCommand
+) -> None:
+    variables = {"STORE": "postgres", "POSTGRES_URL": url}
+    service = start_service(**variables)
+    service.wait_ready()
+    deleted = "The table alembic_version has no row although there are tables of Tandem"
+    for is_running in (True, False):
+        run_statements(url, "DELETE FROM alembic_version")
+        if is_running:
+            _until(_says(service, deleted))
+            assert _health(service)["db"]["status"] == "DEGRADED"
+        doctor, status = start_command("doctor", **variables), start_command("migrate", "status", **variables)
+        assert (is_running, doctor.wait_ended(), status.wait_ended()) == (is_running, 1, 1)
+        assert deleted in _checks(doctor)["schema"]["message"]
+        assert _checks(doctor)["schema"]["remedy"] == "Type: tandem migrate up"
+        assert deleted in str(json.loads(status.said())["flaws"])
+        assert (is_running, start_command("migrate", "up", **variables).wait_ended()) == (is_running, 0)
+        if is_running:
+            _until(lambda: _health(service)["db"]["status"] == "UP")
+            assert service.stop() == 0
+    start_service(**variables).wait_ready()
+
+
+def test_an_unknown_revision_is_named_with_the_version_to_run(
+    url: str, start_service: StartService, start_command: StartCommand
+) -> None:
+    variables = {"STORE": "postgres", "POSTGRES_URL": url}
+    service = start_service(**variables)
+    service.wait_ready()
+    run_statements(url, "UPDATE alembic_version SET version_num = 'deadbeef'")
+    remedy = "Run the version of Tandem that has the migration deadbeef"
+    _until(_says(service, "alembic_version records deadbeef, and this program needs 0001"))
+    commands = {
+        words: start_command(*words, as_json=False, **variables)
+        for words in (("doctor",), ("migrate", "status"), ("migrate", "up"))
+    }
+    for words, command in commands.items():
+        assert (words, command.wait_ended()) == (words, 1)
+        said = " ".join((command.said() + command.log.read_text()).split())
+        assert (words, remedy in said, "type: tandem migrate up" in said.lower()) == (words, True, False)
+    assert service.stop() == 0
+    refused, up = start_command("serve", **variables), start_command("migrate", "up", **variables)
+    assert (refused.wait_ended(), up.wait_ended()) == (3, 3)
+    assert (remedy in refused.said(), remedy in up.said()) == (True, True)
+    run_statements(url, "DELETE FROM alembic_version; INSERT INTO alembic_version VALUES ('0001')")
+    start_service(**variables).wait_ready()
+
+
 def test_a_migration_that_cannot_make_a_column_anew_is_no_success(
     url: str, start_service: StartService, start_command: StartCommand
 ) -> None:
