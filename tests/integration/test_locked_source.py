@@ -70,6 +70,7 @@ CALLS: tuple[Call, ...] = (
     lambda store: store.fetch("labels", [numbered_id(1)]),
     lambda store: store.find(Question(collection="labels", limit=3)),
     lambda store: store.rehearse(_creation(4)),
+    lambda store: store.flaws(),
 )
 LOCKS = {
     "everything": ("LOCK TABLE postgres_labels", "postgres_labels", CALLS),
@@ -144,6 +145,7 @@ async def test_a_locked_row_is_no_trouble_of_the_store(
         with pytest.raises(Contention) as refused:
             await store.rehearse(_edit(1))
         assert not refused.value.is_of_the_store
+        assert "keeps a row of postgres_labels locked" in refused.value.message
         await store.commit(_creation(2))
 
 
@@ -159,6 +161,21 @@ async def test_a_locked_row_is_not_blamed_on_a_table_that_is_locked_meanwhile(
             with pytest.raises(Contention) as refused:
                 await call(edit)
             assert not refused.value.is_of_the_store
+
+
+async def test_a_process_that_waits_for_the_ownership_is_told_that_its_row_is_locked(
+    store: PostgresRecordStore, database: PreparedDatabase
+) -> None:
+    newcomer = PostgresRecordStore(database.url)
+    await newcomer.open()
+    await admitted(newcomer)
+    with _session(database.url, "SELECT FROM tandem_control FOR UPDATE"):
+        with pytest.raises(StoreUnavailable, match="keeps a row of tandem_control locked") as refused:
+            await newcomer.register()
+        assert "tandem_lanes" not in refused.value.message
+    await newcomer.register()
+    assert len((await store.positions()).lanes) == 2
+    await newcomer.close()
 
 
 async def test_only_the_locked_tables_of_the_failed_statement_are_named(

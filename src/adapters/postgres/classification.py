@@ -25,6 +25,7 @@ from adapters.postgres.errors import (
     ConnectionBroken,
     Contention,
     Refused,
+    RowLocked,
     SchemaAltered,
     SchemaClosed,
     TableLocked,
@@ -130,7 +131,7 @@ def cause_and_state_of(error: TandemError, change_sets: Iterable[ChangeSet]) -> 
     hidden = None if is_raised(error) else hidden_rows_of(cause)
     words = (
         error.message
-        if isinstance(error, SchemaAltered | TableLocked)
+        if isinstance(error, SchemaAltered | TableLocked | RowLocked)
         else hidden or server_words(cause, change_sets)
     )
     return f"{words} (SQLSTATE {cause.sqlstate})"[:REASON_LENGTH_MAX]

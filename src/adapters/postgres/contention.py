@@ -5,11 +5,13 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-from adapters.postgres.errors import Contention, TableLocked
+from adapters.postgres.errors import Contention, RowLocked, TableLocked
 
 ATTEMPTS_MAX = 5
 LOCKED_ATTEMPTS_MAX = 2
-"""How often a write is tried while a table is locked: each attempt waits for as long as a lock may take."""
+"""How often a write is tried while somebody who is not about to finish holds the lock: each attempt waits for as long
+as a lock may take.
+"""
 PAUSE_MS_MAX = 20
 """The longest first pause; each further one may be twice as long."""
 
@@ -22,7 +24,7 @@ async def retried(attempt: Callable[[], Awaitable[R]]) -> R:
         try:
             return await attempt()
         except Contention as contention:
-            if isinstance(contention, TableLocked) and number + 1 >= LOCKED_ATTEMPTS_MAX:
+            if isinstance(contention, TableLocked | RowLocked) and number + 1 >= LOCKED_ATTEMPTS_MAX:
                 raise
             pause_ms = random.uniform(0, PAUSE_MS_MAX * 2**number)  # noqa: S311 - jitter, not a secret
             await asyncio.sleep(pause_ms / 1_000)

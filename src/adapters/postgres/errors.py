@@ -2,7 +2,8 @@
 
 caused by the record ..... AlreadyExists (with the fields), RuleBroken
 a rule made by hand ...... HandMadeRule, which names it: no caller is to blame
-concurrent writers ....... Contention: try again; nothing was changed. TableLocked where a whole table is locked
+concurrent writers ....... Contention: try again; nothing was changed. TableLocked where a whole table is locked,
+                               RowLocked where a prepared transaction holds rows
 the database as it is .... Refused: it answers, and does not do this
 everything else .......... StoreUnavailable; AnswerLost where the statement may have been executed,
                                ConnectionBroken where that is known at once
@@ -44,6 +45,12 @@ class TableLocked(Contention):
     """Another session has locked a table of Tandem; the message names both."""
 
     is_of_the_store = True
+    names_remedy = True
+
+
+class RowLocked(Contention):
+    """A prepared transaction, which no session can end by itself, keeps rows locked; the message names it."""
+
     names_remedy = True
 
 

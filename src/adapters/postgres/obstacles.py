@@ -14,7 +14,7 @@ from adapters.postgres.classification import (
     state_of,
 )
 from adapters.postgres.connections import Connections
-from adapters.postgres.errors import TableLocked
+from adapters.postgres.errors import RowLocked, TableLocked
 from adapters.postgres.new_rows import NewRows
 from adapters.postgres.rehearsed_statements import REWRITE, TABLE_OF_FILE
 from adapters.postgres.statements import MIRROR_ROWS, UNLOCKED_ROWS, VERSIONS_OF
@@ -25,6 +25,7 @@ from domain.errors import TandemError
 SOUND_SECONDS = 1.0
 """How long a table that accepts rows is not looked into again, while one rejected row after another is isolated."""
 SOUND_MAX = 256
+ROW_LOCKED = "Another session holds a lock on its row (SQLSTATE 55P03)."
 _ABOUT_TABLES = (Meaning.LOCK, Meaning.TABLE)
 _FILE = re.compile(r'file "[^"]*/(\d+)[^/"]*"')
 
@@ -72,7 +73,7 @@ class ObstacleSearch:
             obstacles.tables[collection] = _blocked_table(collection, error, change_sets)
         if meaning_of(error) in (Meaning.LOCK, Meaning.SLOW):
             for collection in ids.keys() - obstacles.tables.keys():
-                obstacles.records.update(await self._locked(collection, ids[collection]))
+                obstacles.records.update(await self._locked(collection, ids[collection], error))
         return obstacles
 
     async def _rejection(
@@ -127,25 +128,21 @@ class ObstacleSearch:
         tables = {str(name) for (name,) in await answer.fetchall()}
         return next((spec.collection for spec in SPECS.values() if spec.table in tables), None)
 
-    async def _locked(self, collection: str, ids: list[str]) -> dict[tuple[str, str], Blocked]:
+    async def _locked(
+        self, collection: str, ids: list[str], error: TandemError
+    ) -> dict[tuple[str, str], Blocked]:
         present = await self._ids(VERSIONS_OF[collection], ids)
         locked = present - await self._ids(UNLOCKED_ROWS[collection], ids)
-        return {(collection, record_id): locked_row(collection, record_id) for record_id in locked}
+        cause = cause_and_state_of(error, ()) if isinstance(error, RowLocked) else ROW_LOCKED
+        return {(collection, record_id): _locked_row(collection, record_id, cause) for record_id in locked}
 
     async def _ids(self, statement: str, ids: list[str]) -> set[str]:
         answer = await self._connections.run(statement, {"ids": ids})
         return {str(row[0]) for row in await answer.fetchall()}
 
 
-def locked_row(collection: str, record_id: str) -> Blocked:
-    """The outcome for a record whose row another session has locked."""
-    return Blocked(
-        collection,
-        SPECS[collection].table,
-        "Another session holds a lock on its row (SQLSTATE 55P03).",
-        "55P03",
-        record_id,
-    )
+def _locked_row(collection: str, record_id: str, cause: str) -> Blocked:
+    return Blocked(collection, SPECS[collection].table, cause, "55P03", record_id)
 
 
 def waiting_for_lock(change_set: ChangeSet, error: TandemError) -> Blocked:

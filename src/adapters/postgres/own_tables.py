@@ -6,9 +6,10 @@ from contextlib import contextmanager
 
 from adapters.postgres.classification import Meaning, cause_and_state_of, meaning_of
 from adapters.postgres.connections import Connections
-from adapters.postgres.errors import LANES_TABLE
+from adapters.postgres.errors import LANES_TABLE, Contention, RowLocked
 from adapters.postgres.execution import Parameters
 from adapters.postgres.lane_statements import arrival_parameters, arrival_parts, laned
+from adapters.postgres.table_locks import table_of_locked_row
 from adapters.records.change_set import ChangeSet
 from adapters.records.lane_slots import Slot
 from adapters.records.lanes import LaneLost, seen_in
@@ -75,6 +76,9 @@ def naming(table: str) -> Iterator[None]:
     except TandemError as error:
         if meaning_of(error) in (Meaning.OUTAGE, Meaning.LOST, Meaning.SILENT, Meaning.CLAIM):
             raise
+        if isinstance(error, RowLocked) or (isinstance(error, Contention) and table_of_locked_row(error)):
+            # The row may be that of another table that the statement reads.
+            raise StoreUnavailable(f"{error.message} Every change needs it.") from error
         cause = cause_and_state_of(error, ())
         raise StoreUnavailable(f"{table} cannot be used, and every change needs it: {cause}") from error
 
