@@ -71,13 +71,14 @@ def summary_of(flaws: Sequence[SchemaFlaw]) -> tuple[str, Sequence[str]]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaReport:
     """The stores that can be read, with their old records and the flaws of their schema by name, and why the others
-    cannot, by name.
+    cannot, by name. `differences` is what the newest comparison of source and target has found; None for nothing.
     """
 
     states: Sequence[SchemaState]
     waiting: Sequence[OldRecords]
     unreadable: Mapping[str, str]
     flaws: Mapping[str, Sequence[SchemaFlaw]] = field(default_factory=dict)
+    differences: str | None = None
 
 
 class Schema(Protocol):

@@ -23,13 +23,14 @@ from entrypoints.composition.container import Container, build_container
 from entrypoints.composition.direction import Direction
 from entrypoints.composition.failures import NothingStored, StoreRefused
 from entrypoints.composition.settings import Settings, StoreSettings
-from entrypoints.composition.stack_reports import facts_of, flaws_in
+from entrypoints.composition.stack_reports import facts_of, flaws_in, found_differences
 from entrypoints.composition.store_stack import StoreStack
 from entrypoints.http.operator import SchemaView
 
 PENDING_AGE_MS_MAX = 60_000
 MIGRATE = "Type: tandem migrate up"
 AGAIN = "Then type: tandem doctor"
+REPAIR = "Type: tandem move repair"
 DELIVER = "To deliver them, type: tandem serve"
 _SUBJECTS = {"db": "source", "target": "target", "mirror": "mirror", "cache": "cache"}
 _REMEDIES = {
@@ -44,6 +45,7 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
     yield CheckResult.passed(
         "service", f"It runs at {service.url} (process {service.pid}) and reports on its stores."
     )
+    are_fine = True
     # Meanwhile, because each of them may take two seconds where a store does not answer.
     schema = asyncio.ensure_future(client.fetch("GET", "/operator/schema"))
     try:
@@ -59,13 +61,20 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
         return
     try:
         async for result in checks_of_components(health.get("components", {}), RemoteMirrorClient(client)):
+            are_fine = are_fine and result.is_fine
             yield result
     except TandemError as error:
         yield _unread("mirror", error)
     try:
-        for name, flaws in msgspec.json.decode(await schema, type=SchemaView).flaws.items():
+        reported = msgspec.json.decode(await schema, type=SchemaView)
+        for name, flaws in reported.flaws.items():
             if flaws:
                 yield _flawed(name, flaws)
+        # Where a component fails, that is why.
+        for reason in reported.unreadable.values() if are_fine else ():
+            yield CheckResult.failed("schema", f"It cannot be read. {reason}", AGAIN, is_unreachable=True)
+        if reported.differences is not None:
+            yield CheckResult.failed("mirror", reported.differences, REPAIR)
     except TandemError as error:
         yield _unread("schema", error)
 
@@ -181,6 +190,8 @@ async def _readable(
         client = LocalMirrorClient(container.builder().build(OperateSync), operator(container))
         async for result in _mirror(client):
             yield result
+        if (differences := await found_differences(stack)) is not None:
+            yield CheckResult.failed("mirror", differences, REPAIR)
 
 
 async def _schema(stack: StoreStack, state: SchemaState) -> CheckResult:

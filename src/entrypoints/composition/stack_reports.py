@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from adapters.migration.evidence import load_evidence, still_holds
 from adapters.ownership import control
 from adapters.records.described import Described
 from adapters.records.on_disk import OnDisk
@@ -83,7 +84,28 @@ async def schema_report_of(stack: StoreStack) -> SchemaReport:
             unreadable[store.name] = f"{store.name}: {refused}"
         except TimeoutError:
             unreadable[store.name] = f"{store.name} does not answer."
-    return SchemaReport(states=states, waiting=waiting, unreadable=unreadable, flaws=flaws)
+    differences = None if stack.direction.raw_source.name in unreadable else await found_differences(stack)
+    return SchemaReport(
+        states=states, waiting=waiting, unreadable=unreadable, flaws=flaws, differences=differences
+    )
+
+
+async def found_differences(stack: StoreStack) -> str | None:
+    """How many records the newest comparison has found to differ; None where it found none, or holds no longer.
+
+    Raises StoreUnavailable.
+    """
+    source, target = stack.direction.raw_source, stack.direction.raw_target
+    held = None if target is None else await control.read(source)
+    if target is None or held is None:
+        return None
+    found = await load_evidence(source)
+    if found is None or found.difference_count == 0 or not still_holds(found, held.ownership):
+        return None
+    return (
+        f"{found.difference_count} records differ between {source.name} and {target.name}, as a comparison that ended"
+        f" at {found.ended_at:%Y-%m-%d %H:%M UTC} has found."
+    )
 
 
 def _cause_of(stack: StoreStack, store: RecordStore) -> str | None:

@@ -41,14 +41,15 @@ class DemonstrationView(Struct, rename="camel"):
 
 
 class SchemaView(Struct):
-    """The schema of the stores that answer, their records in old formats, why the other stores cannot be read, and what
-    somebody removed from a schema by hand.
+    """The schema of the stores that answer, their records in old formats, why the other stores cannot be read, what
+    somebody removed from a schema by hand, and what a comparison of the stores has found.
     """
 
     stores: tuple[SchemaState, ...]
     records: tuple[OldRecords, ...]
     unreadable: dict[str, str]
     flaws: dict[str, tuple[SchemaFlaw, ...]] = {}
+    differences: str | None = None
 
 
 class OperatorController(Controller, path="/operator", stored=False, also=(403,)):
@@ -64,7 +65,9 @@ class OperatorController(Controller, path="/operator", stored=False, also=(403,)
         _require_operator(actor)
         report = await self.schema_report()
         flaws = {name: tuple(found) for name, found in report.flaws.items()}
-        return SchemaView(tuple(report.states), tuple(report.waiting), dict(report.unreadable), flaws)
+        return SchemaView(
+            tuple(report.states), tuple(report.waiting), dict(report.unreadable), flaws, report.differences
+        )
 
     @operation("POST", "/access-token", view=AccessTokenView)
     async def access_token(self, actor: Actor, body: UserBody) -> AccessTokenView:

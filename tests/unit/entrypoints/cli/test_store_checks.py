@@ -43,6 +43,18 @@ class MuteSchemaService(AnsweringService):
         raise Unavailable("Not now.")
 
 
+class DifferingService(MuteSchemaService):
+    """A service whose components work, though one schema cannot be read, and whose stores were found to differ."""
+
+    async def health(self) -> dict[str, object]:
+        return {"components": {"db": {"status": "UP"}}}
+
+    async def fetch(self, *_: object, **__: object) -> bytes:
+        return msgspec.json.encode(
+            SchemaView((), (), {"postgres": "postgres: It is locked."}, {}, "2 differ.")
+        )
+
+
 class SilentService(AnsweringService):
     """A service that does not even report its health."""
 
@@ -68,6 +80,16 @@ async def test_a_schema_that_cannot_be_read_is_not_a_failure_of_the_mirror() -> 
     results = [result async for result in checks_of_service(MuteSchemaService())]
 
     assert [(one.subject, one.is_fine) for one in results[2:]] == [("schema", False)]
+
+
+async def test_a_schema_that_cannot_be_read_and_differences_that_were_found_are_failures() -> None:
+    results = [result async for result in checks_of_service(DifferingService())]
+
+    assert [(one.subject, one.message) for one in results if not one.is_fine] == [
+        ("schema", "It cannot be read. postgres: It is locked."),
+        ("mirror", "2 differ."),
+    ]
+    assert results[-1].remedy == "Type: tandem move repair"
 
 
 async def test_a_service_that_reports_nothing_may_be_ended() -> None:
