@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from entrypoints.cli.program import run
@@ -18,6 +19,7 @@ from tests.integration.cli.stored_move import Found, stored_in
 from tests.integration.crash.tandem_process import TandemProcess
 from tests.servers.mongo import MongoDatabase, MongoServer
 from tests.servers.processes import wait_until
+from tests.servers.tables import run_statements
 from tests.unit.entrypoints.cli.conftest import Ended, Tandem
 
 GUIDE = Path(__file__).parents[3] / "docs" / "how-to" / "move-your-installation.md"
@@ -219,6 +221,37 @@ def test_red_guards_stop_the_cut_over_and_name_what_to_type(install: Install) ->
     assert forced["owner"] == "postgres"
     taken = [one["detail"] for one in installation.status()["steps"] if one["step"] == "cutover"]
     assert taken[0] == "Forced: the old disk fails"
+
+
+def test_the_doctor_names_records_that_a_verification_found_to_differ(
+    install: Install, postgres_url: str
+) -> None:
+    installation = install()
+    prepare(installation, until="backfill")
+    run_statements(postgres_url, "UPDATE postgres_labels SET color = '#010203' WHERE name_key IS NOT NULL")
+    installation.move("verify", "--full", "--wait", code=1)
+    differ = "records differ between monty and postgres, as a comparison that ended at"
+    found = installation.tandem("doctor")
+    assert (found.code, differ in found.out, "→ Type: tandem move repair" in found.out) == (1, True, True)
+    installation.move("repair", "--wait")
+    assert differ not in installation.tandem("doctor").out
+
+
+def test_a_locked_owner_is_named_by_the_commands_that_leave_it(install: Install, postgres_url: str) -> None:
+    installation = install()
+    prepare(installation)
+    installation.move("cutover")
+    for lock, words, named in (
+        ("LOCK TABLE postgres_labels", ("rollback", "--dry-run"), "has locked postgres_labels of PostgreSQL"),
+        ("LOCK TABLE postgres_labels", ("rollback",), "has locked postgres_labels of PostgreSQL"),
+        ("SELECT FROM tandem_control FOR UPDATE", ("rollback",), "keeps a row of tandem_control locked"),
+    ):
+        with psycopg.connect(postgres_url) as other:
+            other.execute(lock)
+            ended = installation.tandem("move", *words)
+        assert (words, ended.code, named in ended.err) == (words, 3, True), ended.err
+    installation.move("rollback")
+    assert installation.status()["owner"] == "monty"
 
 
 def test_wrong_use_is_refused_and_changes_nothing(install: Install) -> None:
