@@ -100,6 +100,8 @@ class Failure:
     after: Statements = ()
     elsewhere: bool = False
     """Whether the statements run in another database, because nobody can connect to this one."""
+    alters_column: bool = False
+    """Whether the check of the schema shows it at the target, too."""
     is_about_a_copy: bool = False
     """Whether another installation's database must be made first, as {database}_foreign."""
 
@@ -126,6 +128,7 @@ FAILURES: dict[str, Failure] = {
         collection="tasks",
         before=("ALTER TABLE postgres_tasks ALTER description SET NOT NULL",),
         after=("ALTER TABLE postgres_tasks ALTER description DROP NOT NULL",),
+        alters_column=True,
     ),
     "a trigger that drops the row": Failure(before=_trigger(_IS_POISON, "RETURN NULL"), after=_NO_TRIGGER),
     "a version raised by hand": Failure(
