@@ -20,8 +20,18 @@ PROGRAM = Path(sys.executable).with_name("tandem")
 SECONDS_MAX = 60.0
 INTERRUPTED = 130
 BETWEEN_SECONDS = 0.05
+TORTURE = pytest.mark.torture
+TIMES = [1, pytest.param(2, marks=TORTURE), 3]
 LOADING = (sys.executable, "-v", PROGRAM)
 """Says on standard error what it has imported."""
+
+
+@pytest.fixture(autouse=True)
+def _hears_interrupts() -> Iterator[None]:
+    """What a shell starts in the background ignores Ctrl-C, and so do the processes that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @contextmanager
@@ -59,8 +69,10 @@ def _interrupt(process: "subprocess.Popen[str]", times: int) -> tuple[int, str]:
     return process.returncode, said
 
 
-@pytest.mark.parametrize("times", [1, 2, 3])
-@pytest.mark.parametrize("module", ["click", "domain.permissions", "entrypoints.composition.settings"])
+@pytest.mark.parametrize("times", TIMES)
+@pytest.mark.parametrize(
+    "module", ["click", pytest.param("domain.permissions", marks=TORTURE), "entrypoints.composition.settings"]
+)
 def test_a_command_that_is_loading_leaves_at_once(tmp_path: Path, module: str, times: int) -> None:
     with _process(tmp_path, (*LOADING, "config", "check")) as process:
         _wait_for_import(process, module)
@@ -89,7 +101,7 @@ def test_a_command_that_leaves_at_once_brings_the_cursor_of_the_terminal_back(tm
         os.close(terminal)
 
 
-@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("times", TIMES)
 def test_a_command_that_waits_for_a_store_leaves(tmp_path: Path, times: int) -> None:
     variables = {"STORE": "postgres", "POSTGRES_URL": NOWHERE}
     with _process(tmp_path, (*LOADING, "demo"), **variables) as process:
@@ -99,7 +111,7 @@ def test_a_command_that_waits_for_a_store_leaves(tmp_path: Path, times: int) -> 
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("times", [1, 2, 3])
+@pytest.mark.parametrize("times", TIMES)
 def test_a_service_that_runs_stops_in_order(tmp_path: Path, times: int) -> None:
     port = free_port()
     url = f"http://127.0.0.1:{port}"

@@ -17,7 +17,8 @@ from tests.servers.processes import free_port, wait_until
 PROGRAM = Path(sys.executable).with_name("tandem")
 STREAMS = (0, 1, 2)
 SECONDS_MAX = 60.0
-COMBINATIONS = [chosen for count in (1, 2, 3) for chosen in itertools.combinations(STREAMS, count)]
+PAIRS = [pytest.param(pair, marks=pytest.mark.torture) for pair in itertools.combinations(STREAMS, 2)]
+COMBINATIONS = [*((one,) for one in STREAMS), STREAMS, *PAIRS]
 
 
 def _closing(closed: Sequence[int]) -> list[str]:
@@ -95,7 +96,7 @@ def test_an_export_to_the_name_of_standard_output_is_only_the_export(tmp_path: P
     assert len(exported.read_bytes().splitlines()) == 12
 
 
-@pytest.mark.parametrize("closed", [(0,), (1,), STREAMS])
+@pytest.mark.parametrize("closed", [(1,), STREAMS, pytest.param((0,), marks=pytest.mark.torture)])
 def test_a_service_without_some_streams_serves_and_stops(tmp_path: Path, closed: tuple[int, ...]) -> None:
     with _service(tmp_path, closed) as (process, url):
         wait_until(lambda: _is_ready(url), seconds_max=SECONDS_MAX, reason="the service was not ready")
