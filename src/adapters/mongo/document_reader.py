@@ -9,6 +9,7 @@ from adapters.mongo.client import MongoConnection
 from adapters.mongo.document_query import lasting_filter, question_filter, sort_of
 from adapters.mongo.documents import WITHOUT_HIDDEN, Document, has_todays_words, stored_record, to_record
 from adapters.mongo.old_documents import (
+    OF_OTHER_KINDS,
     among_object_ids,
     among_texts,
     collections_with_object_ids,
@@ -74,19 +75,27 @@ class DocumentReader:
     async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
         """See Upgradable.formats. A document with outdated search words is old as well."""
         spec = SPECS[collection]
-        formats = []
+        others = await self._of_other_kinds(collection, limit) if after is None else []
+        formats = [StoredFormat(f"({one})", is_current=True, fits=False) for one in others]
         for document, has_text_id in await self._next(collection, None, after=after, limit=limit):
             stored = stored_record(document)
             record = spec.upgraded(stored)
             is_current = record is stored and has_text_id and has_todays_words(collection, document)
-            formats.append(StoredFormat(record[ID], is_current=is_current, fits=spec.schema.fits(record)))
+            formats.append(StoredFormat(record[ID], is_current=is_current, fits=spec.is_readable(record)))
         return formats
+
+    async def _of_other_kinds(self, collection: str, limit: int) -> list[object]:
+        """Ids that are neither text nor ObjectIds: of documents that other programs have written."""
+        async with self._connection.call() as database:
+            found = database[collection].find(OF_OTHER_KINDS, {DOCUMENT_ID: True}).limit(limit)
+            return [document[DOCUMENT_ID] async for document in found]
 
     async def _next(
         self, collection: str, projection: Document | None, *, after: str | None, limit: int
     ) -> list[tuple[Document, bool]]:
-        """The documents with the next ids, and whether these are text."""
-        query: Document = {} if after is None else {DOCUMENT_ID: {"$gt": after}}
+        """The documents with the next ids, and whether these are text. Ids of other kinds have no place among them."""
+        # Comparisons with a text only meet texts.
+        query: Document = {DOCUMENT_ID: {"$gte": ""} if after is None else {"$gt": after}}
         async with self._connection.call() as database:
             documents = database[collection]
             if collection not in self.with_object_ids:

@@ -25,6 +25,8 @@ from domain.entity import ID_LENGTH, is_id
 
 UPGRADED = frozenset(spec.collection for spec in ENTITY_SPECS)
 """The collections that may hold old documents: entries and control records have only one format."""
+OF_OTHER_KINDS: Document = {"$nor": [{DOCUMENT_ID: {"$type": kind}} for kind in ("string", "objectId")]}
+"""Documents whose ids are neither text nor ObjectIds."""
 _HEX_DIGITS = "0123456789abcdef"
 _RANKS: dict[type, int] = {int: 1, float: 1, str: 2, bool: 4, datetime: 5}
 

@@ -9,12 +9,11 @@ from adapters.documents.raw_bson import DamagedDocument, decoded
 from adapters.mongo.client import MongoConnection
 from adapters.mongo.document_reader import DocumentReader
 from adapters.mongo.documents import GUARDED
-from adapters.mongo.old_documents import object_id_up_to, object_ids
+from adapters.mongo.old_documents import OF_OTHER_KINDS, object_id_up_to, object_ids
 from adapters.records.document_filter import DOCUMENT_ID, WORDS
 from adapters.records.raw_reading import Digest, RawPage, digest_of
 
 _HIDDEN = {WORDS: False, GUARDED: False}
-_OF_OTHER_KINDS = {"$nor": [{DOCUMENT_ID: {"$type": kind}} for kind in ("string", "objectId")]}
 _LENGTH_BYTES = 4
 
 
@@ -35,7 +34,7 @@ class RawDocuments:
         is_last = True
         async with self._connection.call() as database:
             if after is None:
-                others = await _documents(database, collection, _OF_OTHER_KINDS, limit)
+                others = await _documents(database, collection, OF_OTHER_KINDS, limit)
             for kind in reversed(kinds):
                 documents = await _documents(database, collection, _query(after, kind), limit)
                 is_last = is_last and len(documents) < limit

@@ -1,11 +1,13 @@
-"""The stored records that could not be decoded, by name, until they can be."""
+"""The stored records that could not be decoded, or fit no entity, by name, until they can be read."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.records.record import CorruptRecord
+from adapters.records.criteria import Question
+from adapters.records.record import CorruptRecord, Record, is_tombstone
 from adapters.records.record_store import RecordStore
+from adapters.records.specs import SPECS
 from adapters.records.wrapped_store import Answer
 from domain.errors import StoreUnavailable
 
@@ -40,6 +42,19 @@ class DamagedRecords:
         name = f"{collection} {id}" if id else f"one of {collection}"
         others = f" {len(self._found) - 1} more are damaged." if len(self._found) > 1 else ""
         return f"A stored record is damaged ({name}): restore it from a copy.{others}"
+
+    @property
+    def count(self) -> int:
+        """How many are known, up to DAMAGED_MAX."""
+        return len(self._found)
+
+    def note_unfit(self, collection: str, error: CorruptRecord, question: Question | None) -> None:
+        """Notes a record that was decoded and fits no entity; `question` finds it where its id is no text."""
+        record_id = error.record_id or ""
+        if record_id.startswith("(") and question is not None:
+            self._add((collection, record_id), _Damage({}, lambda: self._require_fit(record_id, question)))
+        else:
+            self._add((collection, record_id), _Damage({collection: [record_id]}, _nothing))
 
     def note(
         self,
@@ -81,15 +96,35 @@ class DamagedRecords:
         for collection, ids in damage.suspects.items():
             for id in ids:
                 try:
-                    await self._store.fetch(collection, [id])
+                    for record in (await self._store.fetch(collection, [id])).values():
+                        _require_entity(collection, record)
                 except CorruptRecord:
                     return collection, id
         return None
+
+    async def _require_fit(self, record_id: str, question: Question) -> None:
+        """Raises CorruptRecord while the question still finds the record, which fits no entity."""
+        for record in await self._store.find(question):
+            try:
+                _require_entity(question.collection, record)
+            except CorruptRecord as error:
+                if error.record_id == record_id:
+                    raise
 
     def _add(self, key: Key, damage: _Damage) -> None:
         if len(self._found) >= DAMAGED_MAX and key not in self._found:
             del self._found[next(iter(self._found))]
         self._found[key] = damage
+
+
+async def _nothing() -> None:
+    """Repeats no read: the record is looked for by its id."""
+
+
+def _require_entity(collection: str, record: Record) -> None:
+    """Raises CorruptRecord where the record fits no entity."""
+    if not is_tombstone(record):
+        SPECS[collection].entity(record)
 
 
 def _suspects(operation: str, arguments: tuple[Any, ...]) -> Mapping[str, Sequence[str]]:

@@ -10,6 +10,8 @@ from adapters.observability.slow_operations import SlowOperations
 from adapters.observability.store_metrics import StoreMetrics
 from adapters.observability.watched_store import WatchedStore
 from adapters.records.change_set import ChangeSet, Put
+from adapters.records.criteria import Question
+from adapters.records.record import CorruptRecord
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS
 from adapters.records.wrapped_store import Answer
@@ -42,6 +44,10 @@ class ObservedStore(WatchedStore):
     def watch(self, errors: RecentErrors) -> None:
         """Notes failed operations here from now on."""
         self._errors = errors
+
+    def note_damage(self, collection: str, error: CorruptRecord, question: Question | None) -> None:
+        """See NotesDamage."""
+        self._errors.note_damage(collection, error, question)
 
     def ping(self) -> Answer[None]:
         return self._noted("ping", self._inner.ping())

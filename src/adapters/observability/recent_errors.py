@@ -9,6 +9,7 @@ from typing import Any
 from adapters.observability.damaged_records import DamagedRecords
 from adapters.records.change_set import ChangeSet
 from adapters.records.control_records import read_control, write_control
+from adapters.records.criteria import Question
 from adapters.records.record import CorruptRecord
 from adapters.records.record_store import RecordStore
 from adapters.records.rehearsing import Rehearsing
@@ -84,6 +85,15 @@ class RecentErrors:
     def damage(self) -> str | None:
         """Which record cannot be decoded; None while every record that was read could be."""
         return self._damaged.words
+
+    @property
+    def damaged_count(self) -> int:
+        """How many records are known that cannot be decoded, or fit no entity."""
+        return self._damaged.count
+
+    def note_damage(self, collection: str, error: CorruptRecord, question: Question | None) -> None:
+        """Notes a record that the store has returned and that fits no entity."""
+        self._damaged.note_unfit(collection, error, question)
 
     def note(self, operation: str, arguments: Arguments, error: BaseException) -> None:
         """Notes that a call failed. `arguments` are only needed for reads."""

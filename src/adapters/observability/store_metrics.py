@@ -54,3 +54,12 @@ class StoreMetrics:
             yield f'{NAME}_bucket{{{labels},le="+Inf"}} {total:.0f}'
             yield f"{NAME}_sum{{{labels}}} {series[-1]:.9f}"
             yield f"{NAME}_count{{{labels}}} {total:.0f}"
+
+
+def render_damaged(store: str, count: int) -> str:
+    """How many records are known that cannot be read, as Prometheus text 0.0.4."""
+    name = "tandem_damaged_records"
+    return (
+        f"# HELP {name} Stored records that are known to be damaged.\n"
+        f'# TYPE {name} gauge\n{name}{{store="{store}"}} {count}\n'
+    )

@@ -36,7 +36,7 @@ async def formats_of(
     spec = SPECS[collection]
     old = await outdated_among(connections, collection, records) if spec.text_fields else set()
     return [
-        StoredFormat(one[ID], is_current=one[ID] not in old, fits=spec.schema.fits(one)) for one in records
+        StoredFormat(one[ID], is_current=one[ID] not in old, fits=spec.is_readable(one)) for one in records
     ]
 
 

@@ -6,10 +6,12 @@ from typing import Protocol, runtime_checkable
 
 from loguru import logger
 
-from adapters.records.record import ID
+from adapters.records.criteria import EVERYTHING, AllOf, Question, Range
+from adapters.records.damage import LEFT_OUT_MAX, all_but
+from adapters.records.record import ID, CorruptRecord, Record
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import SPECS
-from application.ports.schema import OldRecords
+from application.ports.schema import UNFIT_NAMED_MAX, OldRecords
 from domain.errors import AlreadyExists, RuleBroken
 
 PAGE = 500
@@ -61,11 +63,14 @@ async def rewritten_in(store: RecordStore, collection: str) -> OldRecords:
 
 async def _walked(store: RecordStore, collection: str, *, is_rewriting: bool) -> OldRecords:
     looked_at = old = unfit = rewritten = 0
+    unfit_ids: list[str] = []
     after: str | None = None
     while is_rewriting or looked_at < LOOKED_AT_MAX:
         formats = await _formats(store, collection, after)
         looked_at += len(formats)
-        unfit += sum(not one.fits for one in formats)
+        unfit_here = [one.record_id for one in formats if not one.fits]
+        unfit += len(unfit_here)
+        unfit_ids += unfit_here[: UNFIT_NAMED_MAX - len(unfit_ids)]
         waiting = [one.record_id for one in formats if not one.is_current and one.fits]
         old += len(waiting)
         if is_rewriting and waiting and isinstance(store, Upgradable):
@@ -83,6 +88,7 @@ async def _walked(store: RecordStore, collection: str, *, is_rewriting: bool) ->
         unfit=unfit,
         rewritten=rewritten,
         is_complete=is_rewriting or looked_at < LOOKED_AT_MAX,
+        unfit_ids=tuple(unfit_ids),
     )
 
 
@@ -100,6 +106,24 @@ async def _formats(store: RecordStore, collection: str, after: str | None) -> li
     if isinstance(store, Upgradable):
         return await store.formats(collection, after=after, limit=PAGE)
     # Every record of such a store has today's format: its checks, or its opening, see to that.
-    fits = SPECS[collection].schema.fits
-    records = await store.scan(collection, after=after, limit=PAGE)
-    return [StoredFormat(record[ID], is_current=True, fits=fits(record)) for record in records]
+    fits = SPECS[collection].is_readable
+    records, damaged = await _decoded(store, collection, after)
+    formats = [StoredFormat(record[ID], is_current=True, fits=fits(record)) for record in records]
+    formats += [StoredFormat(record_id, is_current=True, fits=False) for record_id in damaged]
+    return sorted(formats, key=lambda one: one.record_id)
+
+
+async def _decoded(store: RecordStore, collection: str, after: str | None) -> tuple[list[Record], list[str]]:
+    """The records of the next page, and the ids of those among them that cannot be decoded."""
+    damaged: list[str] = []
+    beyond = EVERYTHING if after is None else Range(field=ID, above=after)
+    while True:
+        try:
+            if not damaged:
+                return await store.scan(collection, after=after, limit=PAGE), []
+            where = AllOf((beyond, *map(all_but, damaged)))
+            return await store.find(Question(collection=collection, where=where, limit=PAGE)), damaged
+        except CorruptRecord as error:
+            if error.record_id is None or len(damaged) >= LEFT_OUT_MAX:
+                raise
+            damaged.append(error.record_id)

@@ -13,6 +13,8 @@ from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_
 
 import msgspec
 
+from domain.errors import Unavailable
+
 Record = dict[str, Any]
 E = TypeVar("E")
 
@@ -23,8 +25,10 @@ IS_ERASED = "isErased"
 """Set in tombstones only: what remains of a permanently removed record."""
 
 
-class CorruptRecord(Exception):
-    """A stored record does not fit its entity, or cannot be decoded. `record_id` is None where nobody can tell."""
+class CorruptRecord(Unavailable):
+    """A stored record does not fit its entity, or cannot be decoded. `record_id` is None where nobody can tell, and in
+    brackets where it is no text, as ids of records are.
+    """
 
     def __init__(self, message: str, *, record_id: str | None = None) -> None:
         super().__init__(message)
@@ -108,8 +112,11 @@ class RecordMapping(Generic[E]):
             mirror = msgspec.convert(record, self.struct)
             return msgspec.convert(mirror, self.entity, from_attributes=True)
         except (msgspec.ValidationError, ValueError, TypeError) as error:
+            held = record.get(ID)
+            record_id = held if isinstance(held, str) else f"({held})"
             kind = self.entity.__name__
-            raise CorruptRecord(f"{kind} {record.get(ID, '?')} cannot be read: {error}") from error
+            message = f"The stored {kind} {record_id} is damaged and cannot be read: {error}. Restore it from a copy."
+            raise CorruptRecord(message, record_id=record_id) from error
 
 
 def mapping_of(entity: type[E]) -> RecordMapping[E]:

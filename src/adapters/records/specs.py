@@ -77,6 +77,15 @@ class RecordSpec(Generic[E]):
                 raise
             return self.mapping.from_record(upgraded)
 
+    def is_readable(self, record: Record) -> bool:
+        """Whether the record in today's form can be stored and read as an entity; a tombstone has none."""
+        if not self.schema.fits(record):
+            return False
+        try:
+            return is_tombstone(record) or self.mapping.from_record(record) is not None
+        except CorruptRecord:
+            return False
+
     def texts(self, record: Record) -> list[str]:
         """The searched texts of a record, the one that leads first."""
         return [text if isinstance(text := record.get(name), str) else "" for name in self.text_fields]

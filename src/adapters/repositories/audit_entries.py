@@ -6,7 +6,8 @@ from dataclasses import replace
 import msgspec
 
 from adapters.records.criteria import AllOf, Criterion, Equals, OneOf, Question, Range
-from adapters.records.record import ID, Record, is_tombstone
+from adapters.records.damage import find_around_damage, note_damage
+from adapters.records.record import ID, CorruptRecord, Record, is_tombstone
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import AUDIT_LOGS, TIMELINES
 from adapters.repositories.generic import page_question
@@ -31,10 +32,24 @@ class StoredAuditTrail:
         question = page_question(AUDIT_LOGS.collection, where, page)
         at_once = LARGE_ENTRIES_AT_ONCE if _may_be_large(filters) else question.limit
         records, is_last = await self._read(question, at_once)
-        positions = [Position(record[page.sort.field], record[ID]) for record in records]
+        read = [(record, entry) for record in records if (entry := self._readable(record)) is not None]
+        positions = [Position(record[page.sort.field], record[ID]) for record, _ in read]
         total = await self._store.count(AUDIT_LOGS.collection, where) if page.with_total else None
-        items = [AUDIT_LOGS.mapping.from_record(record) for record in records]
-        return Page(items=items, next=None if is_last else positions[-1], total=total, positions=positions)
+        following = None
+        if not is_last:
+            following = (
+                positions[-1] if positions else Position(records[-1].get(page.sort.field), records[-1][ID])
+            )
+        items = [entry for _, entry in read]
+        return Page(items=items, next=following, total=total, positions=positions)
+
+    def _readable(self, record: Record) -> AuditEntry | None:
+        """The entry; None for a damaged one, which is noted."""
+        try:
+            return AUDIT_LOGS.mapping.from_record(record)
+        except CorruptRecord as error:
+            note_damage(self._store, AUDIT_LOGS.collection, error)
+            return None
 
     async def _read(self, question: Question, at_once: int) -> tuple[list[Record], bool]:
         """The records of a question without its last, extra one, and whether no more follow.
@@ -45,12 +60,12 @@ class StoredAuditTrail:
         size = 0
         while size < CHANGES_BYTES_MAX and len(records) < question.limit:
             limit = min(at_once, question.limit - len(records))
-            part = await self._store.find(replace(question, limit=limit))
+            part = await find_around_damage(self._store, replace(question, limit=limit))
             records += part
             if len(part) < limit:
                 return records, True
             size += _size(part)
-            question = replace(question, after=(part[-1][question.order.field], part[-1][ID]))
+            question = replace(question, after=(part[-1].get(question.order.field), part[-1][ID]))
         return records[:-1], False
 
     async def about_purged(self, entries: Iterable[AuditEntry]) -> frozenset[str]:
@@ -88,7 +103,7 @@ def _may_be_large(filters: AuditFilter) -> bool:
 
 
 def _size(records: Sequence[Record]) -> int:
-    return sum(len(msgspec.json.encode(record["changes"])) for record in records)
+    return sum(len(msgspec.json.encode(record.get("changes"))) for record in records)
 
 
 def _criteria(filters: AuditFilter) -> list[Criterion]:

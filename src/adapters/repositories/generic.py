@@ -1,6 +1,7 @@
 """The common part of all typed repositories: read by id, page, reconstruct earlier versions, save."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import ClassVar, Generic, TypeVar
@@ -18,8 +19,17 @@ from adapters.records.criteria import (
     Scalar,
     conjuncts_of,
 )
+from adapters.records.damage import LEFT_OUT_MAX, all_but, note_damage
 from adapters.records.fields import FieldKind
-from adapters.records.record import ID, IS_DELETED, IS_ERASED, VERSION, Record, is_tombstone
+from adapters.records.record import (
+    ID,
+    IS_DELETED,
+    IS_ERASED,
+    VERSION,
+    CorruptRecord,
+    Record,
+    is_tombstone,
+)
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from adapters.records.specs import AUDIT_LOGS, RecordSpec
 from adapters.repositories.pending import Pending
@@ -47,7 +57,11 @@ _LOWEST: dict[FieldKind, Scalar] = {
 
 
 class StoredRepository(Generic[E]):
-    """A typed repository over a record store, inside one unit of work. A subclass names the spec of its entities."""
+    """A typed repository over a record store, inside one unit of work. A subclass names the spec of its entities.
+
+    A record that cannot be read is left out of pages and of `get_many`, and noted. Everything else that meets it raises
+    CorruptRecord: a rule that must see every record cannot decide without it.
+    """
 
     spec: RecordSpec[E]
     undo_page = UNDO_PAGE
@@ -59,37 +73,41 @@ class StoredRepository(Generic[E]):
         self._pending = pending
 
     async def get(self, id: str) -> E:
-        found = await self._fetch([id])
-        record = found.get(id)
+        record = await self._fetch_one(id)
         if record is None:
             raise NotFound
         if is_tombstone(record):
             raise Purged
-        return self.spec.entity(record)
+        return self._entity(record)
 
     async def find(self, id: str) -> E | None:
-        return (await self.get_many([id])).get(id)
+        record = await self._fetch_one(id)
+        return None if record is None or is_tombstone(record) else self._entity(record)
 
     async def get_many(self, ids: Iterable[str]) -> dict[str, E]:
-        records = await self._fetch(list(dict.fromkeys(ids)))
-        read = self.spec.entity
-        return {id_: read(record) for id_, record in records.items() if not is_tombstone(record)}
+        found: dict[str, E] = {}
+        for id_, record in (await self._fetch(list(dict.fromkeys(ids)))).items():
+            # A damaged one is noted, and left out.
+            with suppress(CorruptRecord):
+                if not is_tombstone(record):
+                    found[id_] = self._entity(record)
+        return found
 
     async def changed_since(self, instant: datetime, page: PageRequest) -> Page[E]:
         where = AllOf((Range(field="updatedAt", at_least=instant), IsNull(IS_ERASED)))
-        records, positions, is_last = await self._ordered(where, page)
-        items = [self.spec.entity(record) for record in records]
+        items, positions, is_last = await self._listed(where, page)
         return Page(items=items, next=None if is_last else positions[-1], positions=positions)
 
     async def at_version(self, id: str, version: int) -> E:
-        current = (await self._fetch([id])).get(id)
-        if current is None or not 1 <= version <= current[VERSION]:
+        current = await self._fetch_one(id)
+        if current is None:
             raise NotFound("There is no such version.")
-        if is_tombstone(current):
+        present = None if is_tombstone(current) else self._entity(current)
+        if not 1 <= version <= (current[VERSION] if present is None else present.version):
+            raise NotFound("There is no such version.")
+        if present is None:
             raise Purged
-        if version == current[VERSION]:
-            return self.spec.entity(current)
-        return self.spec.entity(await self._undone(current, version))
+        return present if version == present.version else self._entity(await self._undone(current, version))
 
     def save(self, entity: E, *, action: Action | None = None) -> None:
         self._pending.put(self.spec.collection, self.spec.mapping.to_record(entity), action)
@@ -135,24 +153,58 @@ class StoredRepository(Generic[E]):
         question = Question(collection=AUDIT_LOGS.collection, where=where, order=order, limit=self.undo_page)
         return await self._store.find(question)
 
+    def _entity(self, record: Record) -> E:
+        """The entity of a record. Notes and raises CorruptRecord where it does not fit."""
+        try:
+            return self.spec.entity(record)
+        except CorruptRecord as error:
+            note_damage(self._store, self.spec.collection, error)
+            raise
+
+    async def _fetch_one(self, id: str) -> Record | None:
+        """The record; None if there is none. Raises CorruptRecord where it cannot be decoded."""
+        found = (await self._fetch([id])).get(id)
+        if (error := self._pending.damaged.get((self.spec.collection, id))) is not None:
+            raise error
+        return found
+
     async def _fetch(self, ids: Sequence[str]) -> dict[str, Record]:
+        """The records of these ids without those that cannot be decoded."""
         collection, seen = self.spec.collection, self._pending.seen
         missing = self._pending.unknown(collection, ids)
         for start in range(0, len(missing), FETCH_MAX):
-            part = missing[start : start + FETCH_MAX]
-            self._pending.remember_answer(collection, part, await self._store.fetch(collection, part))
+            asked = {collection: missing[start : start + FETCH_MAX]}
+            while True:
+                try:
+                    found = await self._store.fetch(collection, asked[collection])
+                    break
+                except CorruptRecord as error:
+                    self._pending.leave_out(error, asked)
+            self._pending.remember_answer(collection, asked[collection], found)
         return {id_: seen[collection, id_] for id_ in ids if (collection, id_) in seen}
 
     async def _page(self, where: Sequence[Criterion], page: PageRequest, *, deleted: bool) -> Page[E]:
-        records, positions, is_last = await self._ordered(_scoped(where, deleted=deleted), page)
+        items, positions, is_last = await self._listed(_scoped(where, deleted=deleted), page)
         total = await self._count(where, deleted=deleted) if page.with_total else None
-        read = self.spec.entity
-        return Page(
-            items=[read(record) for record in records],
-            next=None if is_last else positions[-1],
-            total=total,
-            positions=positions,
-        )
+        return Page(items=items, next=None if is_last else positions[-1], total=total, positions=positions)
+
+    async def _listed(self, where: Criterion, page: PageRequest) -> tuple[list[E], list[Position], bool]:
+        """The entities of a page, their positions, and whether nothing follows. What cannot be read is left out.
+
+        Raises CorruptRecord where that has no known id, or where there are more than LEFT_OUT_MAX.
+        """
+        left_out: list[Criterion] = []
+        while True:
+            scope = AllOf((where, *left_out)) if left_out else where
+            try:
+                records, positions, is_last = await self._ordered(scope, page)
+                return [self.spec.entity(record) for record in records], positions, is_last
+            except CorruptRecord as error:
+                question = page_question(self.spec.collection, scope, page)
+                note_damage(self._store, self.spec.collection, error, question)
+                if error.record_id is None or len(left_out) >= LEFT_OUT_MAX:
+                    raise
+                left_out.append(all_but(error.record_id))
 
     async def _count(self, where: Sequence[Criterion], *, deleted: bool) -> int:
         return await self._store.count(self.spec.collection, _scoped(where, deleted=deleted))
@@ -163,7 +215,7 @@ class StoredRepository(Generic[E]):
         """The records of a page, their positions, and whether nothing follows."""
         by = self.sorted_by.get(page.sort.field, _ordering(page.sort))
         records = await self._found(where, page, by)
-        positions = [Position(record[by], record[ID]) for record in records[: page.limit]]
+        positions = [Position(record.get(by), record[ID]) for record in records[: page.limit]]
         for record in records:
             # The group in a search belongs to the position and not to the record.
             record.pop(RELEVANCE, None)
@@ -206,7 +258,7 @@ class StoredRepository(Generic[E]):
     async def _some(self, *where: Criterion, limit: int) -> list[E]:
         question = Question(collection=self.spec.collection, where=AllOf(where), limit=limit)
         records = await self._store.find(question)
-        read, remember = self.spec.entity, self._pending.remember
+        read, remember = self._entity, self._pending.remember
         return [read(remember(self.spec.collection, record)) for record in records]
 
 

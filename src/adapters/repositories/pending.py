@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from adapters.records.change_set import Put, ReadCheck
-from adapters.records.record import ID, IS_DELETED, VERSION, Record, is_tombstone, tombstone
+from adapters.records.record import ID, IS_DELETED, VERSION, CorruptRecord, Record, is_tombstone, tombstone
 from domain.audit import Action
 from domain.errors import Conflict
 
@@ -29,15 +29,30 @@ class Pending:
 
     seen: dict[tuple[str, str], Record] = field(default_factory=dict)
     absent: set[tuple[str, str]] = field(default_factory=set)
+    damaged: dict[tuple[str, str], CorruptRecord] = field(default_factory=dict)
+    """Why records cannot be decoded that a read of several has left out."""
     _changes: dict[tuple[str, str], PendingChange] = field(default_factory=dict)
     _read_versions: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def unknown(self, collection: str, ids: Iterable[str]) -> list[str]:
         """The ids that have not been read from the store yet, each once."""
-        seen, absent = self.seen, self.absent
+        seen, absent, damaged = self.seen, self.absent, self.damaged
         return [
-            id_ for id_ in dict.fromkeys(ids) if (key := (collection, id_)) not in seen and key not in absent
+            id_
+            for id_ in dict.fromkeys(ids)
+            if (key := (collection, id_)) not in seen and key not in absent and key not in damaged
         ]
+
+    def leave_out(self, error: CorruptRecord, asked: Mapping[str, list[str]]) -> None:
+        """Keeps why a record cannot be decoded, and takes its id from those that are asked for, by collection. Raises
+        the error where it is about none of them.
+        """
+        found = [collection for collection, ids in asked.items() if error.record_id in ids]
+        if error.record_id is None or not found:
+            raise error
+        # A record of another collection with this id, which there cannot be but by chance, is asked for again.
+        asked[found[0]].remove(error.record_id)
+        self.damaged[found[0], error.record_id] = error
 
     def remember_answer(self, collection: str, ids: Iterable[str], found: Mapping[str, Record]) -> None:
         """Keeps the store's answer for these ids, also for those that do not exist."""

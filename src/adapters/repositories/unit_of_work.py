@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 from adapters.records.change_set import ChangeSet
-from adapters.records.record import ID, VERSION, Record, instant_text
+from adapters.records.record import ID, VERSION, CorruptRecord, Record, instant_text
 from adapters.records.record_store import FETCH_MAX, RecordStore
 from adapters.records.specs import AUDIT_LOGS
 from adapters.repositories.assignments import StoredAssignments, StoredWatches
@@ -73,7 +73,12 @@ class StoredUnitOfWork:
         }
         while unknown:
             asked = {collection: ids[:FETCH_MAX] for collection, ids in unknown.items()}
-            for collection, found in (await self._store.gather(asked)).items():
+            try:
+                answers = await self._store.gather(asked)
+            except CorruptRecord as error:
+                self._pending.leave_out(error, unknown)
+                continue
+            for collection, found in answers.items():
                 self._pending.remember_answer(collection, asked[collection], found)
             unknown = {collection: rest for collection, ids in unknown.items() if (rest := ids[FETCH_MAX:])}
 

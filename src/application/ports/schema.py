@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Final, Protocol
 
 FLAWS_NAMED_MAX: Final = 5
+UNFIT_NAMED_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +28,8 @@ class OldRecords:
     """What one collection of one store holds in older forms, of the records that were looked at.
 
     `waiting` are read in today's form and stored so with their next change; `unfit` cannot be read at all, because
-    something required is missing or unknown. Not complete means that the collection holds more than was looked at.
+    something required is missing or unknown; `unfit_ids` are the first of them. Not complete means that the collection
+    holds more than was looked at.
     """
 
     store: str
@@ -37,6 +39,7 @@ class OldRecords:
     unfit: int
     rewritten: int
     is_complete: bool
+    unfit_ids: tuple[str, ...] = ()
 
 
 class FlawEffect(StrEnum):

@@ -175,6 +175,7 @@ def _row(old: OldRecords) -> dict[str, object]:
         "lookedAt": old.looked_at,
         "waiting": old.waiting,
         "unfit": old.unfit,
+        "unfitIds": list(old.unfit_ids),
         "rewritten": old.rewritten,
         "isComplete": old.is_complete,
     }
@@ -191,6 +192,9 @@ def _print_records(console: Console, old: Sequence[OldRecords]) -> None:
                 for one in listed
             ],
         )
+        for one in listed:
+            if one.unfit_ids:
+                console.line(f"{one.store}: invalid records of {one.collection}: {', '.join(one.unfit_ids)}")
     elif old:
         looked_at = sum(one.looked_at for one in old)
         scope = "all" if all(one.is_complete for one in old) else "the first"

@@ -11,7 +11,7 @@ from loguru import logger
 
 from application.operations import OperateSync
 from application.ports.health import CLOCK_SECONDS_MAX, StoreFacts
-from application.ports.schema import FlawEffect, SchemaFlaw, SchemaState, summary_of
+from application.ports.schema import FlawEffect, OldRecords, SchemaFlaw, SchemaState, summary_of
 from domain.errors import StoreUnavailable, TandemError
 from entrypoints.cli.check_result import CheckResult
 from entrypoints.cli.configuration import location_of
@@ -31,6 +31,7 @@ PENDING_AGE_MS_MAX = 60_000
 MIGRATE = "Type: tandem migrate up"
 AGAIN = "Then type: tandem doctor"
 REPAIR = "Type: tandem move repair"
+RESTORE = "Lists leave them out. Restore each from a copy, or correct its fields in the store."
 DELIVER = "To deliver them, type: tandem serve"
 _SUBJECTS = {"db": "source", "target": "target", "mirror": "mirror", "cache": "cache"}
 _REMEDIES = {
@@ -67,16 +68,23 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
         yield _unread("mirror", error)
     try:
         reported = msgspec.json.decode(await schema, type=SchemaView)
-        for name, flaws in reported.flaws.items():
-            if flaws:
-                yield _flawed(name, flaws)
-        # Where a component fails, that is why.
-        for reason in reported.unreadable.values() if are_fine else ():
-            yield CheckResult.failed("schema", f"It cannot be read. {reason}", AGAIN, is_unreachable=True)
-        if reported.differences is not None:
-            yield CheckResult.failed("mirror", reported.differences, REPAIR)
+        for result in _of_report(reported, are_fine=are_fine):
+            yield result
     except TandemError as error:
         yield _unread("schema", error)
+
+
+def _of_report(reported: SchemaView, *, are_fine: bool) -> Iterator[CheckResult]:
+    """What the service says of schema and records; `are_fine`: no component fails."""
+    for name, flaws in reported.flaws.items():
+        if flaws:
+            yield _flawed(name, flaws)
+    # Where a component fails, that is why.
+    for reason in reported.unreadable.values() if are_fine else ():
+        yield CheckResult.failed("schema", f"It cannot be read. {reason}", AGAIN, is_unreachable=True)
+    if reported.differences is not None:
+        yield CheckResult.failed("mirror", reported.differences, REPAIR)
+    yield from _damaged(reported.records)
 
 
 def _unread(subject: str, error: TandemError) -> CheckResult:
@@ -187,11 +195,20 @@ async def _readable(
         are_current = are_current and state.is_current
         yield await _schema(stack, state)
     if are_current:
-        client = LocalMirrorClient(container.builder().build(OperateSync), operator(container))
-        async for result in _mirror(client):
+        async for result in _contents(container, unreadable):
             yield result
-        if (differences := await found_differences(stack)) is not None:
-            yield CheckResult.failed("mirror", differences, REPAIR)
+
+
+async def _contents(container: Container, unreadable: Mapping[str, object]) -> AsyncIterator[CheckResult]:
+    """The records of stores with a current schema, and their mirror."""
+    stack = container.stack()
+    for result in _damaged(await stack.schema(without={*unreadable, *stack.objections}).waiting()):
+        yield result
+    client = LocalMirrorClient(container.builder().build(OperateSync), operator(container))
+    async for result in _mirror(client):
+        yield result
+    if (differences := await found_differences(stack)) is not None:
+        yield CheckResult.failed("mirror", differences, REPAIR)
 
 
 async def _schema(stack: StoreStack, state: SchemaState) -> CheckResult:
@@ -213,6 +230,16 @@ def _flawed(store: str, flaws: Sequence[SchemaFlaw]) -> CheckResult:
     causes, remedies = summary_of(grave or flaws)
     outcome = CheckResult.failed if grave else CheckResult.warned
     return outcome("schema", f"{store}: {causes}", "\n".join(remedies) or AGAIN)
+
+
+def _damaged(records: Sequence[OldRecords]) -> Iterator[CheckResult]:
+    """The records that cannot be read at all, by name."""
+    for one in records:
+        if one.unfit:
+            named = ", ".join(one.unfit_ids)
+            more = f" and {one.unfit - len(one.unfit_ids)} more" if one.unfit > len(one.unfit_ids) else ""
+            message = f"{one.store}: {one.unfit} records of {one.collection} are damaged: {named}{more}."
+            yield CheckResult.failed("records", message, f"{RESTORE} {AGAIN}")
 
 
 async def _mirror(client: MirrorClient) -> AsyncIterator[CheckResult]:

@@ -14,6 +14,7 @@ from adapters.dual_write.relay import Relay
 from adapters.migration.following import SourceState, owner_among, owner_in, source_state, successor_of
 from adapters.migration.switching_store import SwitchingStore
 from adapters.observability.observed_store import ObservedStore
+from adapters.observability.store_metrics import render_damaged
 from adapters.ownership.control import Gate, Ownership
 from adapters.ownership.guarded_reads import GuardedReads
 from adapters.ownership.process_identity import this_process
@@ -303,8 +304,11 @@ class StoreStack:
         return None if reason is None else str(reason)
 
     def render_metrics(self) -> str:
-        """The counts and durations of store operations so far, and of routed reads, as Prometheus text."""
-        return self.observed.metrics.render() + self.read_routing.render_metrics()
+        """The counts and durations of store operations so far, of routed reads, and of damaged records that are known,
+        as Prometheus text.
+        """
+        damaged = render_damaged(self.direction.raw_source.name, self.direction.errors.damaged_count)
+        return self.observed.metrics.render() + self.read_routing.render_metrics() + damaged
 
     def slow_queries(self) -> Sequence[SlowQuery]:
         """The port Diagnostics."""
