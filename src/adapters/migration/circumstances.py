@@ -7,7 +7,7 @@ from typing import Final
 from adapters.migration.census_checks import Trouble
 from adapters.records.described import Described
 from adapters.records.record_store import RecordStore
-from adapters.records.revisions import Examined
+from adapters.records.revisions import Accessed, Examined
 from application.ports.clock import Clock
 from application.ports.health import CLOCK_SECONDS_MAX
 from application.ports.migration import Finding
@@ -70,6 +70,7 @@ class Circumstances:
             for flaw in await store.flaws():
                 trouble = replace(ALTERED, blocks=flaw.effect is not FlawEffect.SLOW)
                 yield _finding(trouble, store, f"{flaw.cause} {flaw.remedy}".rstrip())
+        if isinstance(store, Accessed):
             for detail in await store.missing_privileges():
                 yield _finding(NO_PRIVILEGE, store, detail)
         if isinstance(store, Described):

@@ -11,8 +11,10 @@ from adapters.mongo.classification import PartRejected
 from adapters.mongo.client import MAJORITY, SNAPSHOT, MongoConnection
 from adapters.mongo.document_reader import DocumentReader
 from adapters.mongo.document_writer import DocumentWriter
+from adapters.mongo.duplicates import refusal_of
 from adapters.mongo.errors import StaleVersion
 from adapters.mongo.indexes import prepare_collection
+from adapters.mongo.installed_parts import flaws_of
 from adapters.mongo.lane_documents import MongoLanes, accepted
 from adapters.mongo.old_documents import rewrite_documents
 from adapters.mongo.raw_documents import RawDocuments
@@ -22,6 +24,7 @@ from adapters.mongo.transactions import Transaction
 from adapters.mongo.validators import has_validator
 from adapters.mongo.writes import lane_advance, mark_update, write_all
 from adapters.records.change_set import ApplyOutcome, ChangeSet, DeliveryMark, LaneStamp, Put
+from adapters.records.control_records import read_control
 from adapters.records.criteria import RELEVANCE, Criterion, Question
 from adapters.records.described import Space
 from adapters.records.lane_operations import LaneOperations
@@ -31,8 +34,10 @@ from adapters.records.loading import Loaded, load_by_apply
 from adapters.records.old_records import StoredFormat
 from adapters.records.record import Record
 from adapters.records.relevance import found_by_relevance
+from adapters.records.spec_digest import REVISION_ID, expected_digest
 from adapters.records.specs import ALL_SPECS, AUDIT_LOGS
 from application.ports.health import StoreFacts
+from application.ports.schema import SchemaFlaw
 
 PREPARE_SECONDS_MAX = 3_600.0
 
@@ -66,8 +71,9 @@ class MongoRecordStore(RawDocuments, LaneOperations[MongoLanes, LaneSlots]):
 
     async def prepare(self) -> None:
         async with self._connection.call(seconds=PREPARE_SECONDS_MAX) as database:
-            for spec in ALL_SPECS:
-                await prepare_collection(database, spec)
+            obstacles = [one for spec in ALL_SPECS for one in await prepare_collection(database, spec)]
+            if obstacles:
+                raise refusal_of(obstacles)
             if not await has_validator(database, AUDIT_LOGS):
                 logger.warning(
                     "This MongoDB server has no validators: only Tandem itself checks stored documents."
@@ -75,6 +81,18 @@ class MongoRecordStore(RawDocuments, LaneOperations[MongoLanes, LaneSlots]):
         await self._lanes.prepare()
         # From now on the validators reject new ones.
         await self._reader.look_for_object_ids()
+
+    async def flaws(self) -> Sequence[SchemaFlaw]:
+        """See Examined."""
+        _, noted = await read_control(self, REVISION_ID)
+        if noted is None or noted["revision"] != expected_digest():
+            return ()
+        async with self._connection.call() as database:
+            return await flaws_of(database)
+
+    async def restore_parts(self) -> None:
+        """See Examined."""
+        await self.prepare()
 
     async def ping(self) -> None:
         await self._connection.ping()

@@ -4,6 +4,7 @@ Fields outside the spec are allowed, because they are kept, and so are the hidde
 version and marks. Ids are text: an ObjectId and the same digits as text would be two documents.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
@@ -24,8 +25,9 @@ _TYPES: dict[FieldKind, tuple[str, ...]] = {
     FieldKind.INSTANT: ("date",),
     FieldKind.DAY: ("string",),
 }
-_LEVEL = "strict"
-_ACTION = "error"
+ENFORCED: Document = {"validationLevel": "strict", "validationAction": "error"}
+TAKES_NONE: Document = {"validator": {}, **ENFORCED}
+"""The validation of a collection without a validator."""
 _TEXT_ID: Document = {"bsonType": ["string"]}
 _WHOLE_NUMBER: Document = {"bsonType": ["int", "long"]}
 
@@ -39,7 +41,7 @@ async def ensure_validator(database: AsyncDatabase[Document], spec: RecordSpec[A
         return
     name = database[spec.collection].name
     try:
-        await database.command("collMod", name, **_options_of(spec), writeConcern=DURABLE.document)
+        await database.command("collMod", name, **validator_options(spec), writeConcern=DURABLE.document)
     except OperationFailure as error:
         if error.code not in NOT_SUPPORTED:
             raise
@@ -47,12 +49,28 @@ async def ensure_validator(database: AsyncDatabase[Document], spec: RecordSpec[A
 
 async def has_validator(database: AsyncDatabase[Document], spec: RecordSpec[Any]) -> bool:
     """Whether the server reports the validator of the spec for this collection."""
-    options = await database[spec.collection].options()
-    return all(options.get(name) == value for name, value in _options_of(spec).items())
+    return validation_of(await database[spec.collection].options()) == validator_options(spec)
 
 
-def _options_of(spec: RecordSpec[Any]) -> Document:
-    return {"validator": validator_of(spec), "validationLevel": _LEVEL, "validationAction": _ACTION}
+async def takes_validators(database: AsyncDatabase[Document], collections: Iterable[str]) -> bool:
+    """Whether a server, none of whose collections has a validator, could have some; changes nothing."""
+    for name in collections:
+        try:
+            await database.command("collMod", name)
+        except OperationFailure as error:
+            return error.code not in NOT_SUPPORTED
+        return True
+    return True
+
+
+def validation_of(options: Document) -> Document:
+    """How a collection with these options validates: servers leave out what is their default."""
+    return {name: options.get(name, default) for name, default in TAKES_NONE.items()}
+
+
+def validator_options(spec: RecordSpec[Any]) -> Document:
+    """The validation that the spec requires."""
+    return {"validator": validator_of(spec), **ENFORCED}
 
 
 def validator_of(spec: RecordSpec[Any]) -> Document:

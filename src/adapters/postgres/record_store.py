@@ -119,7 +119,7 @@ class PostgresRecordStore(LaneOperations[PostgresLanes, LaneSlots]):
         await self._schema.restore_parts()
 
     async def missing_privileges(self) -> Sequence[str]:
-        """See Examined."""
+        """See Accessed."""
         return await self._schema.missing_privileges()
 
     async def step_back(self) -> None:

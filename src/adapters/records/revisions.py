@@ -43,6 +43,11 @@ class Examined(Protocol):
         Raises StoreRefused where records are in the way, and StoreUnavailable.
         """
 
+
+@runtime_checkable
+class Accessed(Protocol):
+    """A store that can say what its account may not do."""
+
     async def missing_privileges(self) -> Sequence[str]:
         """What the account may not do that Tandem needs, each with a remedy. Raises StoreUnavailable."""
 

@@ -1,6 +1,5 @@
 """The schema of every store in use: a migration revision for PostgreSQL, a digest of the specs for the other stores."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -8,7 +7,8 @@ from adapters.records.control_records import read_control, write_control
 from adapters.records.old_records import Upgradable, rewritten_in, waiting_in
 from adapters.records.record_store import RecordStore
 from adapters.records.revisions import Examined, Revisioned, flaws_of
-from adapters.records.specs import ALL_SPECS, ENTITY_SPECS
+from adapters.records.spec_digest import REVISION_ID, expected_digest
+from adapters.records.specs import ENTITY_SPECS
 from adapters.records.words import RULE
 from application.ports.schema import OldRecords, SchemaFlaw, SchemaState
 from domain.errors import Conflict, VersionConflict
@@ -17,7 +17,6 @@ from entrypoints.composition.failures import UnmigratedStore
 from entrypoints.composition.settings import Settings
 from entrypoints.composition.stores import build_store
 
-REVISION_ID = "schema"
 REWRITTEN_ID = "old-records-rewritten"
 
 
@@ -158,14 +157,6 @@ async def require_current(store: RecordStore) -> None:
             f"The {state.store} store {current}, and this program needs {state.expected}."
             " Type: tandem migrate up (or set AUTO_MIGRATE=true)."
         )
-
-
-def expected_digest() -> str:
-    """The digest of everything in the specs that a document store depends on: twelve hex digits."""
-    relevant = [
-        (spec.collection, spec.fields, spec.unique_keys, spec.indexes, spec.text_fields) for spec in ALL_SPECS
-    ]
-    return hashlib.sha256(repr(relevant).encode()).hexdigest()[:12]
 
 
 def expected_of(name: str) -> str:
