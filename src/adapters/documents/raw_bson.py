@@ -16,6 +16,10 @@ DIGEST_LENGTH = 16
 class DamagedDocument(Exception):
     """The bytes are no document. The message names their digest, so that it changes with the content."""
 
+    def __init__(self, reason: str, *, digest: str) -> None:
+        super().__init__(f"The document is damaged: {reason} (SHA-256 {digest}…)")
+        self.digest = digest
+
 
 class _Number(TypeDecoder):
     bson_type = Int64
@@ -46,8 +50,12 @@ def decoded(data: bytes) -> dict[str, Any]:
     try:
         return bson.decode(data, _CODEC)
     except (BSONError, TypeError) as error:
-        digest = hashlib.sha256(data).hexdigest()[:DIGEST_LENGTH]
-        raise DamagedDocument(f"The document is damaged: {error} (SHA-256 {digest}…)") from error
+        raise DamagedDocument(str(error), digest=short_digest(data)) from error
+
+
+def short_digest(data: bytes) -> str:
+    """The beginning of a digest of these bytes, to see whether a document is still the same."""
+    return hashlib.sha256(data).hexdigest()[:DIGEST_LENGTH]
 
 
 def decoded_all(parts: Sequence[bytes]) -> list[dict[str, Any]] | None:

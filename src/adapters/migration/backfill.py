@@ -67,7 +67,7 @@ class Backfill:
         self._looked_at = 0.0
         self._total = 0
         self.quarantine = self._loader.quarantine
-        self._second_try = SecondTry(source, target)
+        self._second_try = SecondTry(source, target, original=original)
 
     async def run(self, on_progress: OnProgress) -> int:
         """Loads what is left; returns how many records were read now, by whichever process.

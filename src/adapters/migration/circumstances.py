@@ -67,7 +67,8 @@ class Circumstances:
 
     async def _in_store(self, store: RecordStore) -> AsyncIterator[Finding]:
         if isinstance(store, Examined):
-            for flaw in await store.flaws():
+            # The census names what nobody can read.
+            for flaw in [one for one in await store.flaws() if one.effect is not FlawEffect.UNREADABLE]:
                 trouble = replace(ALTERED, blocks=flaw.effect is not FlawEffect.SLOW)
                 yield _finding(trouble, store, f"{flaw.cause} {flaw.remedy}".rstrip())
         if isinstance(store, Accessed):

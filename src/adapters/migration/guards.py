@@ -109,7 +109,8 @@ def _schema(situation: Situation, *, step: Step) -> Guard:
         replace(flaw, cause=f"{name}: {flaw.cause}")
         for name, flaws in concerned.items()
         for flaw in flaws or ()
-        if flaw.effect is not FlawEffect.SLOW
+        # A backfill puts what nobody can read in quarantine, where somebody decides.
+        if flaw.effect not in (FlawEffect.SLOW, FlawEffect.UNREADABLE)
     ]
     if not found:
         detail = "No part of the schema is missing or changed."

@@ -1,10 +1,11 @@
 """Reads a source page by page, around records that cannot be decoded."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol, runtime_checkable
 
 from adapters.migration.quarantine import raw_text
-from adapters.records.record import ID, CorruptRecord, Record
+from adapters.records.record import ID, VERSION, CorruptRecord, Record
 from adapters.records.record_store import RecordStore
 from domain.errors import Conflict
 
@@ -16,6 +17,24 @@ class KeepsBytes(Protocol):
     async def raw(self, collection: str, record_id: str) -> bytes | None:
         """The stored bytes; None if there is no such record. Raises StoreUnavailable."""
         ...
+
+
+@runtime_checkable
+class HoldsOthers(Protocol):
+    """A store that may hold documents whose ids no record can have. `scan` leaves them out."""
+
+    async def other_documents(self, collection: str, *, limit: int) -> Mapping[str, bytes]:
+        """The bytes of the first of them, by name: the id as extended JSON in brackets. Raises StoreUnavailable."""
+        ...
+
+
+OTHERS_MAX = 1_000
+"""How many documents with other ids are put in quarantine, which takes no more than that."""
+OTHER_ID = (
+    "The id is of a kind that no record has. Store it under a text of 24 hexadecimal digits, or remove it."
+)
+
+NO_VERSION = "Its version is no whole number. Restore it from a copy, or correct it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +65,17 @@ class SourcePages:
         self._until = until
 
     async def read(self, after: str | None, limit: int) -> SourcePage:
-        """The next page. Raises StoreUnavailable, and Conflict where a record without a known id cannot be read."""
+        """The next page; the first one also has what lies outside the order of ids. Raises StoreUnavailable, and
+        Conflict where a record without a known id cannot be read.
+        """
+        page = await self._next(after, limit)
+        if after is None and isinstance(self._source, HoldsOthers):
+            others = await self._source.other_documents(self._collection, limit=OTHERS_MAX)
+            found = [Unreadable(name, OTHER_ID, raw_text({"bytes": data})) for name, data in others.items()]
+            return replace(page, unreadable=[*found, *page.unreadable])
+        return page
+
+    async def _next(self, after: str | None, limit: int) -> SourcePage:
         try:
             records = await self._source.scan(self._collection, after=after, limit=limit)
         except CorruptRecord:
@@ -57,9 +86,14 @@ class SourcePages:
         until = self._until
         within = records if until is None else [record for record in records if record[ID] <= until]
         last = within[-1][ID] if within else after
-        return SourcePage(
-            within, last, is_last or len(within) < len(records) or (last is not None and last == until)
-        )
+        is_last = is_last or len(within) < len(records) or (last is not None and last == until)
+        # Versions decide which state stays, so nothing can be done with a record without one.
+        unreadable = [
+            Unreadable(record[ID], NO_VERSION, raw_text(record))
+            for record in within
+            if not has_version(record)
+        ]
+        return SourcePage([record for record in within if has_version(record)], last, is_last, unreadable)
 
     async def _read_around(self, after: str | None, limit: int) -> SourcePage:
         """The records before the first one that cannot be decoded, and that one."""
@@ -89,7 +123,7 @@ class SourcePages:
                 "is not known. Restore it from a copy, or remove it, and run the backfill again."
             ) from error
         if self._until is not None and record_id > self._until:
-            return SourcePage(page.records, page.after, is_last=True)
+            return replace(page, is_last=True)
         raw = (
             await self._source.raw(self._collection, record_id)
             if isinstance(self._source, KeepsBytes)
@@ -97,4 +131,10 @@ class SourcePages:
         )
         text = raw_text({"bytes": raw})
         found = Unreadable(record_id, str(error), text)
-        return SourcePage(page.records, record_id, is_last=record_id == self._until, unreadable=[found])
+        unreadable = [*page.unreadable, found]
+        return SourcePage(page.records, record_id, is_last=record_id == self._until, unreadable=unreadable)
+
+
+def has_version(record: Record) -> bool:
+    """Whether the version is a number, as everything that compares two states needs it."""
+    return type(record.get(VERSION)) is int

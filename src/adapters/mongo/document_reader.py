@@ -9,13 +9,14 @@ from adapters.mongo.client import MongoConnection
 from adapters.mongo.document_query import lasting_filter, question_filter, sort_of
 from adapters.mongo.documents import WITHOUT_HIDDEN, Document, has_todays_words, stored_record, to_record
 from adapters.mongo.old_documents import (
-    OF_OTHER_KINDS,
     among_object_ids,
     among_texts,
     collections_with_object_ids,
+    has_object_ids,
     merged,
     object_ids,
 )
+from adapters.mongo.other_ids import OF_TEXTS, named_in
 from adapters.records.criteria import Criterion, Question
 from adapters.records.document_filter import DOCUMENT_ID
 from adapters.records.old_records import StoredFormat
@@ -34,6 +35,11 @@ class DocumentReader:
         """Notes which collections hold documents under ObjectIds; the others need only one query per question."""
         async with self._connection.call() as database:
             self.with_object_ids = await collections_with_object_ids(database)
+
+    async def look_in(self, database: AsyncDatabase[Document], collection: str) -> None:
+        """Looks again in one collection: another program may have written past its validator."""
+        if await has_object_ids(database, collection):
+            self.with_object_ids |= {collection}
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         """See RecordStore.fetch."""
@@ -75,8 +81,11 @@ class DocumentReader:
     async def formats(self, collection: str, *, after: str | None, limit: int) -> list[StoredFormat]:
         """See Upgradable.formats. A document with outdated search words is old as well."""
         spec = SPECS[collection]
-        others = await self._of_other_kinds(collection, limit) if after is None else []
-        formats = [StoredFormat(f"({one})", is_current=True, fits=False) for one in others]
+        others: list[str] = []
+        if after is None:
+            async with self._connection.call() as database:
+                others = await named_in(database, collection, limit=limit)
+        formats = [StoredFormat(one, is_current=True, fits=False) for one in others]
         for document, has_text_id in await self._next(collection, None, after=after, limit=limit):
             stored = stored_record(document)
             record = spec.upgraded(stored)
@@ -84,19 +93,14 @@ class DocumentReader:
             formats.append(StoredFormat(record[ID], is_current=is_current, fits=spec.is_readable(record)))
         return formats
 
-    async def _of_other_kinds(self, collection: str, limit: int) -> list[object]:
-        """Ids that are neither text nor ObjectIds: of documents that other programs have written."""
-        async with self._connection.call() as database:
-            found = database[collection].find(OF_OTHER_KINDS, {DOCUMENT_ID: True}).limit(limit)
-            return [document[DOCUMENT_ID] async for document in found]
-
     async def _next(
         self, collection: str, projection: Document | None, *, after: str | None, limit: int
     ) -> list[tuple[Document, bool]]:
         """The documents with the next ids, and whether these are text. Ids of other kinds have no place among them."""
-        # Comparisons with a text only meet texts.
-        query: Document = {DOCUMENT_ID: {"$gte": ""} if after is None else {"$gt": after}}
+        query: Document = OF_TEXTS if after is None else {DOCUMENT_ID: {"$gt": after}}
         async with self._connection.call() as database:
+            if after is None:
+                await self.look_in(database, collection)
             documents = database[collection]
             if collection not in self.with_object_ids:
                 return [(one, True) for one in await _by_id(documents, query, projection, limit)]
@@ -118,9 +122,19 @@ async def _by_key(
 
 
 async def _page(database: AsyncDatabase[Document], question: Question, query: Document) -> list[Record]:
+    found = await _documents(database, question, query)
+    if not all(isinstance(document[DOCUMENT_ID], str) for document in found):
+        # Rare, so that the condition costs nothing where there are no such documents.
+        found = await _documents(database, question, {"$and": [OF_TEXTS, query]})
+    return [to_record(question.collection, document) for document in found]
+
+
+async def _documents(
+    database: AsyncDatabase[Document], question: Question, query: Document
+) -> list[Document]:
     cursor = database[question.collection].find(query, WITHOUT_HIDDEN, batch_size=question.limit + 1)
     ordered = cursor.sort(sort_of(question.order)).limit(question.limit)
-    return [to_record(question.collection, document) async for document in ordered]
+    return [document async for document in ordered]
 
 
 async def _by_id(

@@ -5,7 +5,7 @@ documents hold the same unique value.
 """
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
@@ -13,6 +13,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from adapters.mongo.documents import Document
 from adapters.mongo.duplicates import command_on
 from adapters.mongo.indexes import definition_of, models_of
+from adapters.mongo.other_ids import OF_OTHER_KINDS, named_in
 from adapters.mongo.validators import ENFORCED, TAKES_NONE, takes_validators, validation_of, validator_options
 from adapters.records.specs import ALL_SPECS, RecordSpec
 from application.ports.schema import FlawEffect, SchemaFlaw
@@ -40,7 +41,19 @@ async def flaws_of(database: AsyncDatabase[Document]) -> list[SchemaFlaw]:
             flaws += _of_validator(spec, held[collection.name])
         present = {index["name"]: index async for index in await collection.list_indexes()}
         flaws += [*_of_indexes(spec, present), *_of_others(spec, collection.name, present)]
+        if names := await named_in(database, spec.collection):
+            flaws.append(_of_other_ids(spec.collection, collection.name, names))
     return sorted(flaws, key=lambda flaw: flaw.effect is FlawEffect.SLOW)
+
+
+def _of_other_ids(collection: str, name: str, ids: Sequence[str]) -> SchemaFlaw:
+    find = command_on(name, f"find({json.dumps(OF_OTHER_KINDS)})")
+    return SchemaFlaw(
+        cause=f"The collection {collection} holds documents whose ids no record can have, so nobody can read them:"
+        f" {', '.join(f'{collection} {one}' for one in ids)}.",
+        remedy=f"Store each under an id of 24 hexadecimal digits as text, or remove it; in mongosh, find them: {find}",
+        effect=FlawEffect.UNREADABLE,
+    )
 
 
 def _gone(collection: str) -> SchemaFlaw:

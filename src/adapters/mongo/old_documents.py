@@ -25,19 +25,21 @@ from domain.entity import ID_LENGTH, is_id
 
 UPGRADED = frozenset(spec.collection for spec in ENTITY_SPECS)
 """The collections that may hold old documents: entries and control records have only one format."""
-OF_OTHER_KINDS: Document = {"$nor": [{DOCUMENT_ID: {"$type": kind}} for kind in ("string", "objectId")]}
-"""Documents whose ids are neither text nor ObjectIds."""
 _HEX_DIGITS = "0123456789abcdef"
 _RANKS: dict[type, int] = {int: 1, float: 1, str: 2, bool: 4, datetime: 5}
 
 
 async def collections_with_object_ids(database: AsyncDatabase[Document]) -> frozenset[str]:
     """The collections that hold documents under ObjectIds. The validator of a collection rejects new ones."""
-    found = set()
-    for collection in UPGRADED:
-        if await database[collection].find_one({DOCUMENT_ID: {"$type": "objectId"}}, {DOCUMENT_ID: True}):
-            found.add(collection)
-    return frozenset(found)
+    return frozenset([name for name in UPGRADED if await has_object_ids(database, name)])
+
+
+async def has_object_ids(database: AsyncDatabase[Document], collection: str) -> bool:
+    """Whether a collection holds such documents, and may."""
+    query: Document = {DOCUMENT_ID: {"$type": "objectId"}}
+    return (
+        collection in UPGRADED and await database[collection].find_one(query, {DOCUMENT_ID: True}) is not None
+    )
 
 
 def object_ids(ids: Iterable[str]) -> list[ObjectId]:

@@ -1,17 +1,18 @@
 """Documents as the server sends them, read by a path that shares nothing with the store's own decoder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
 
-from adapters.documents.raw_bson import DamagedDocument, decoded
+from adapters.documents.raw_bson import DamagedDocument, decoded, short_digest
 from adapters.mongo.client import MongoConnection
 from adapters.mongo.document_reader import DocumentReader
 from adapters.mongo.documents import GUARDED
-from adapters.mongo.old_documents import OF_OTHER_KINDS, object_id_up_to, object_ids
+from adapters.mongo.old_documents import object_id_up_to, object_ids
+from adapters.mongo.other_ids import OF_OTHER_KINDS, is_other_name, name_in
 from adapters.records.document_filter import DOCUMENT_ID, WORDS
-from adapters.records.raw_reading import Digest, RawPage, digest_of
+from adapters.records.raw_reading import RAW_MAX, Digest, RawPage, digest_of
 
 _HIDDEN = {WORDS: False, GUARDED: False}
 _LENGTH_BYTES = 4
@@ -28,13 +29,14 @@ class RawDocuments:
 
         Ids of other kinds have no place in this order: the first page names them as unreadable.
         """
-        kinds = ("string", "objectId") if self._has_object_ids(collection) else ("string",)
         found: dict[str, bytes] = {}
         others: dict[str, bytes] = {}
         is_last = True
         async with self._connection.call() as database:
             if after is None:
-                others = await _documents(database, collection, OF_OTHER_KINDS, limit)
+                await self._reader.look_in(database, collection)
+                others = await _documents(database, collection, OF_OTHER_KINDS, RAW_MAX)
+            kinds = ("string", "objectId") if self._has_object_ids(collection) else ("string",)
             for kind in reversed(kinds):
                 documents = await _documents(database, collection, _query(after, kind), limit)
                 is_last = is_last and len(documents) < limit
@@ -44,18 +46,28 @@ class RawDocuments:
         page = _page(
             {record_id: found[record_id] for record_id in ids}, is_last=is_last and len(found) <= limit
         )
-        page.unreadable.update(dict.fromkeys(others, "The id is neither a text nor an ObjectId."))
+        page.unreadable.update(_unnamed(others))
         return page
 
     async def raw_fetch(self, collection: str, ids: Sequence[str]) -> RawPage:
         """The documents with these ids."""
         keys = object_ids(ids) if self._has_object_ids(collection) else []
+        others: dict[str, bytes] = {}
         async with self._connection.call() as database:
+            if any(map(is_other_name, ids)):
+                others = await _documents(database, collection, OF_OTHER_KINDS, RAW_MAX)
             found = (
                 await _documents(database, collection, {DOCUMENT_ID: {"$in": keys}}, len(ids)) if keys else {}
             )
             found |= await _documents(database, collection, {DOCUMENT_ID: {"$in": list(ids)}}, len(ids))
-        return _page(dict(sorted(found.items())), is_last=True)
+        page = _page(dict(sorted(found.items())), is_last=True)
+        page.unreadable.update(_unnamed({name: data for name, data in others.items() if name in ids}))
+        return page
+
+    async def other_documents(self, collection: str, *, limit: int) -> dict[str, bytes]:
+        """See HoldsOthers."""
+        async with self._connection.call() as database:
+            return await _documents(database, collection, OF_OTHER_KINDS, limit)
 
     async def raw_digests(self, collection: str, *, after: str | None, bounds: Sequence[str]) -> list[Digest]:
         """The digests of the documents as the server sends them."""
@@ -64,6 +76,9 @@ class RawDocuments:
         async with self._connection.call() as database:
             for upto in bounds:
                 found: dict[str, bytes] = {}
+                if after is None:
+                    # So that one that was added since makes a difference.
+                    found = await _documents(database, collection, OF_OTHER_KINDS, RAW_MAX)
                 for kind in kinds:
                     found |= await _documents(database, collection, _query(after, kind, upto=upto), 0)
                 digests.append(digest_of([found[record_id] for record_id in sorted(found)]))
@@ -75,6 +90,8 @@ class RawDocuments:
         kinds = ("objectId", "string") if self._has_object_ids(collection) else ("string",)
         is_bounded = after is not None or upto is not None
         queries = [_query(after, kind, upto=upto) for kind in kinds] if is_bounded else [{}]
+        if is_bounded and after is None:
+            queries.append(OF_OTHER_KINDS)
         async with self._connection.call() as database:
             return sum([int(await database[collection].count_documents(query)) for query in queries])
 
@@ -121,8 +138,15 @@ def id_in(data: bytes) -> str:
     if name == b"_id\0" and kind == 0x02:
         length = int.from_bytes(value[:4], "little")
         return value[4 : 3 + length].decode("utf-8", "surrogateescape")
-    # In brackets it sorts before all ids of ours, and is never taken for one.
-    return f"({decoded(data)[DOCUMENT_ID]})"
+    return name_in(data)
+
+
+def _unnamed(others: Mapping[str, bytes]) -> dict[str, str]:
+    """Why documents without a usable id are no records; the reason changes with the content."""
+    return {
+        name: f"The id is neither a text nor an ObjectId (SHA-256 {short_digest(data)}…)."
+        for name, data in others.items()
+    }
 
 
 def _page(found: dict[str, bytes], *, is_last: bool) -> RawPage:

@@ -49,6 +49,8 @@ class FlawEffect(StrEnum):
     """Records may be lost, or break a rule that the store enforces."""
     UNCOUNTED = "UNCOUNTED"
     """What other programs change is not noticed, so nobody can know whether two stores are still equal."""
+    UNREADABLE = "UNREADABLE"
+    """Nobody can read some of the documents; everything else works."""
     SLOW = "SLOW"
     """Some questions take longer."""
 

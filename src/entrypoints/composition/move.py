@@ -196,7 +196,8 @@ class Move:
 
     async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
         if fix:
-            decided = await SecondTry(self._stack.source, self._raw_target).fix(id, reason=reason)
+            second_try = SecondTry(self._stack.source, self._raw_target, original=self._raw_source)
+            decided = await second_try.fix(id, reason=reason)
         else:
             decided = await skip(Quarantine(self._stack.source), self._raw_source, id, because=reason)
         record = f"{decided.collection} {decided.record_id}"

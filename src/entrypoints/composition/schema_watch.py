@@ -37,7 +37,8 @@ class SchemaWatch:
             return f"The schema of the {name} store could not be examined for {silent_seconds:.0f} s."
 
     async def _look(self, name: str, store: object) -> str | None:
-        unsafe = [flaw for flaw in await flaws_of(store) if flaw.effect is FlawEffect.UNSAFE]
+        shown = (FlawEffect.UNSAFE, FlawEffect.UNREADABLE)
+        unsafe = [flaw for flaw in await flaws_of(store) if flaw.effect in shown]
         causes, remedies = summary_of(unsafe)
         self._found[name] = (self._monotonic(), " ".join([causes, *remedies]) or None)
         return self._found[name][1]
