@@ -14,6 +14,7 @@ from adapters.records.revisions import Examined, flaws_of
 from adapters.records.spec_digest import expected_digest
 from adapters.records.specs import LABELS
 from application.ports.schema import FlawEffect
+from domain.errors import AlreadyExists, StoreUnavailable
 from entrypoints.composition.schema import bring_up
 from tests.servers.mongo import MongoDatabase
 from tests.unit.contracts.builders import change_set, label, put
@@ -182,3 +183,39 @@ async def test_duplicates_leave_a_changed_key_as_it_is(store: MongoRecordStore, 
     with pytest.raises(StoreRefused):
         await store.restore_parts()
     assert UNIQUE in raw.labels.index_information()
+
+
+async def test_a_unique_index_made_by_hand_is_not_the_callers_fault(
+    store: MongoRecordStore, raw: Raw
+) -> None:
+    raw.labels.create_index([("color", 1)], name="by_hand", unique=True)
+    await store.commit(change_set(put("labels", label(1))))
+    with pytest.raises(StoreUnavailable) as rejected:
+        await store.commit(change_set(put("labels", {**label(2), "color": label(1)["color"]})))
+    said = rejected.value.message
+    assert ("by_hand" in said, "labels" in said, 'dropIndex("by_hand")' in said) == (True, True, True)
+    assert raw.labels.count_documents({}) == 1
+
+
+async def test_a_validator_made_by_hand_is_not_the_callers_fault(store: MongoRecordStore, raw: Raw) -> None:
+    raw.command("collMod", "labels", validator={"name": {"$regex": "^Q"}})
+    with pytest.raises(StoreUnavailable) as rejected:
+        await store.commit(change_set(put("labels", label(1, name="Zed"))))
+    said = rejected.value.message
+    assert ("validator of the collection labels" in said, "tandem migrate up" in said) == (True, True)
+    await store.restore_parts()
+    await store.commit(change_set(put("labels", label(1, name="Zed"))))
+
+
+@pytest.mark.parametrize("is_renamed", [False, True])
+async def test_a_value_of_a_key_of_tandem_is_taken_whatever_the_name_of_its_index(
+    store: MongoRecordStore, raw: Raw, *, is_renamed: bool
+) -> None:
+    if is_renamed:
+        made = raw.labels.index_information()[UNIQUE]
+        raw.labels.drop_index(UNIQUE)
+        kept = {name: made[name] for name in ("unique", "partialFilterExpression")}
+        raw.labels.create_index(made["key"], name="renamed", **kept)
+    await store.commit(change_set(put("labels", label(1))))
+    with pytest.raises(AlreadyExists):
+        await store.commit(change_set(put("labels", {**label(1), "id": label(2)["id"]})))

@@ -5,7 +5,8 @@ from collections.abc import Container, Sequence
 from pymongo.asynchronous.database import AsyncDatabase
 
 from adapters.mongo.documents import Document
-from adapters.mongo.errors import DuplicateKey, StaleVersion, ValidationFailed
+from adapters.mongo.errors import DuplicateKey, HandMadeRule, StaleVersion, ValidationFailed
+from adapters.mongo.hand_made_rules import hand_made_rule
 from adapters.mongo.mirroring import stored_versions
 from adapters.mongo.writes import AnyWrite, Write
 from adapters.records.change_set import ChangeSet, taken_reason
@@ -36,8 +37,10 @@ async def rejection_of(
     failure: WriteFailure,
     *,
     with_object_ids: Container[str],
-) -> Conflict | RuleBroken:
-    """The error to raise: a record with another version, a taken unique value, or a document that does not fit."""
+) -> Conflict | RuleBroken | HandMadeRule:
+    """The error to raise: a record with another version, a taken unique value, a document that does not fit, or what
+    somebody added by hand.
+    """
     expected = [(put.collection, put.record_id, put.expected_version) for put in change_set.puts]
     guarded = [(check.collection, check.record_id, check.version) for check in change_set.read_checks]
     for collection, record_id, version in guarded + expected:
@@ -46,6 +49,8 @@ async def rejection_of(
         current = versions.get(record_id, 0)
         if current != version:
             return VersionConflict(current_version=current, collection=collection, entity_id=record_id)
+    if (hand_made := await hand_made_rule(database, failure)) is not None:
+        return hand_made
     if isinstance(failure, ValidationFailed):
         return unfit(failure)
     if isinstance(failure, DuplicateKey) and not _is_doubled_put(change_set, failure):
@@ -53,7 +58,7 @@ async def rejection_of(
     return VersionConflict()
 
 
-def may_be_old(rejection: Conflict | RuleBroken) -> bool:
+def may_be_old(rejection: Conflict | RuleBroken | HandMadeRule) -> bool:
     """Whether only a document in an old format, or under an ObjectId, can explain the rejection."""
     return isinstance(rejection, RuleBroken) or (
         isinstance(rejection, VersionConflict) and rejection.current_version is None

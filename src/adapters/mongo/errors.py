@@ -1,5 +1,6 @@
 """The one translation of pymongo's errors: no code outside this package sees them."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,6 +23,7 @@ WRITE_CONFLICT = 112
 INVALID_DOCUMENT = 121
 NOT_SUPPORTED = frozenset({59, 67, 115, 238})
 """Codes by which servers that only resemble MongoDB reject a command or a kind of index."""
+_INDEX = re.compile(r" index: (\S+)")
 NOT_NOW = "MongoDB cannot do this right now; try again in a moment."
 UNAUTHORIZED = 13
 _CREDENTIALS_REFUSED = frozenset({18, 8000})
@@ -42,13 +44,22 @@ class Refused(StoreUnavailable):
         self.error_name = name
 
 
-class DuplicateKey(Exception):
-    """A write has a value of a unique key that is taken; `fields` are the document's."""
+class HandMadeRule(StoreUnavailable):
+    """MongoDB rejects the document by a unique index or a validator that is not part of Tandem."""
 
-    def __init__(self, collection: str, fields: tuple[str, ...]) -> None:
+    names_remedy = True
+
+
+class DuplicateKey(Exception):
+    """A write has a value of a unique key that is taken; `fields` are the document's. `index` is the name of the key,
+    empty where the server does not say it.
+    """
+
+    def __init__(self, collection: str, fields: tuple[str, ...], *, index: str = "") -> None:
         super().__init__(f"{collection}: {', '.join(fields)}")
         self.collection = collection
         self.fields = fields
+        self.index = index
 
 
 class StaleVersion(Exception):
@@ -91,6 +102,12 @@ def first_write_error(error: BaseException) -> dict[str, Any] | None:
 def duplicate_fields(report: dict[str, Any]) -> tuple[str, ...]:
     """The document fields of the unique key that a server's report names."""
     return tuple(report.get("keyPattern") or ())
+
+
+def duplicate_index(report: dict[str, Any]) -> str:
+    """The name of the unique key that a server's report names, which only its text does; empty without one."""
+    found = _INDEX.search(str(report.get("errmsg") or ""))
+    return "" if found is None else found[1]
 
 
 def _translation(error: Exception) -> Exception:

@@ -12,7 +12,7 @@ from adapters.mongo.client import MAJORITY, SNAPSHOT, MongoConnection
 from adapters.mongo.document_reader import DocumentReader
 from adapters.mongo.document_writer import DocumentWriter
 from adapters.mongo.duplicates import refusal_of
-from adapters.mongo.errors import StaleVersion
+from adapters.mongo.errors import HandMadeRule, StaleVersion
 from adapters.mongo.indexes import prepare_collection
 from adapters.mongo.installed_parts import flaws_of
 from adapters.mongo.lane_documents import MongoLanes, accepted
@@ -55,7 +55,7 @@ class MongoRecordStore(RawDocuments, LaneOperations[MongoLanes, LaneSlots]):
         self._reader = DocumentReader(self._connection)
         super().__init__(self._connection, self._reader)
         self._lanes = MongoLanes(self._connection)
-        self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected,))
+        self._own_lanes = LaneSlots(self._lanes, slots_max=pool_max, definite=(PartRejected, HandMadeRule))
         writer = DocumentWriter(
             connection=self._connection, reader=self._reader, lanes=self._lanes, slots=self._own_lanes
         )

@@ -18,6 +18,7 @@ from adapters.mongo.errors import (
     StaleVersion,
     ValidationFailed,
     duplicate_fields,
+    duplicate_index,
     first_write_error,
 )
 from adapters.records.change_set import SYNC_LANE, SYNC_NUMBER, ChangeSet, DeliveryMark
@@ -172,7 +173,8 @@ def _raise_failure(error: ClientBulkWriteException | BulkWriteError, writes: Seq
     # The two commands name the position of an operation differently.
     position: int = report["idx"] if "idx" in report else report["index"]
     if report["code"] == DUPLICATE_KEY:
-        raise DuplicateKey(writes[position].collection, duplicate_fields(report)) from error
+        fields, index = duplicate_fields(report), duplicate_index(report)
+        raise DuplicateKey(writes[position].collection, fields, index=index) from error
     if report["code"] == INVALID_DOCUMENT:
         raise ValidationFailed(writes[position].collection) from error
 
