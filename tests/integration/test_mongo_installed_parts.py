@@ -168,9 +168,9 @@ async def test_duplicates_in_the_way_are_named_and_the_remedy_works(
         assert f"{UNIQUE} of the collection labels" in said
         assert f"{first['id']}, {second['id']}" in said
         assert third["id"] not in said
+        assert f'db.getCollection("labels").deleteOne({{_id: "{second["id"]}"}})' in refused.value.remedy
     assert SLOW in raw.tasks.index_information()
 
-    assert f'db.getCollection("labels").deleteOne({{_id: "{second["id"]}"}})' in refused.value.remedy
     raw.labels.delete_one({"_id": second["id"]})
     await store.restore_parts()
     assert await flaws_of(store) == []

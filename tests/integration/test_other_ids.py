@@ -61,7 +61,8 @@ async def source(mongo_database: MongoDatabase) -> AsyncIterator[MongoRecordStor
 async def target() -> AsyncIterator[MontyRecordStore]:
     store = MontyRecordStore(None)
     await store.open()
-    yield await admitted(store)
+    await admitted(store)
+    yield store
     await store.close()
 
 

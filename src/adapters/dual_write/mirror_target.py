@@ -221,8 +221,18 @@ class MirrorTarget:
         await self._reads.close(self._settings.close_timeout_ms)
 
     async def is_reachable(self) -> bool:
-        """Whether the breaker is closed and the store can be used as far as a probe shows."""
-        return not self.breaker.is_open and await self.answers()
+        """Whether the breaker is closed and the store can be used as far as a probe shows. A source that keeps it from
+        being compared says nothing about it.
+        """
+        if self.breaker.is_open:
+            return False
+        try:
+            await self.probe()
+        except SourceFailed:
+            return True
+        except StoreUnavailable:
+            return False
+        return True
 
     async def answers(self) -> bool:
         """Whether the store can be used as far as a probe shows, whatever the breaker says."""

@@ -32,7 +32,8 @@ TRANSACTION_SECONDS_MAX = 55.0
 CONNECT_MS_MAX = 2_000
 IDLE_MS_MAX = 300_000
 CONNECTING_MAX = 4
-PING_SECONDS = 1.0
+PING_SECONDS = 1.4
+"""Long enough for a new connection with 0.4 s to the server; probes wait 2 s for it and the schema."""
 CLOSED = "The connection to MongoDB is closed."
 BULK_WRITE_WIRE_VERSION = 25
 """MongoDB 8.0, since which one command can write to several collections."""

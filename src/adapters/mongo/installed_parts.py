@@ -4,6 +4,7 @@ Whoever drops an index, restores a copy without its indexes, or changes a valida
 documents hold the same unique value.
 """
 
+import asyncio
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,6 +20,8 @@ from adapters.records.specs import ALL_SPECS, RecordSpec
 from application.ports.schema import FlawEffect, SchemaFlaw
 
 MIGRATE = "Type: tandem migrate up"
+AT_ONCE = 8
+"""How many collections are looked at together."""
 _MISSING = "is missing: somebody dropped it"
 _REPLACED = "is another one than Tandem made: somebody replaced it"
 _EXPIRES = "expireAfterSeconds"
@@ -32,18 +35,26 @@ async def flaws_of(database: AsyncDatabase[Document]) -> list[SchemaFlaw]:
     flaws: list[SchemaFlaw] = []
     validated = [name for name, options in held.items() if validation_of(options) != TAKES_NONE]
     has_validators = bool(validated) or await takes_validators(database, held)
-    for spec in ALL_SPECS:
-        collection = database[spec.collection]
-        if collection.name not in held:
-            flaws.append(_gone(spec.collection))
-            continue
-        if has_validators:
-            flaws += _of_validator(spec, held[collection.name])
-        present = {index["name"]: index async for index in await collection.list_indexes()}
-        flaws += [*_of_indexes(spec, present), *_of_others(spec, collection.name, present)]
-        if names := await named_in(database, spec.collection):
-            flaws.append(_of_other_ids(spec.collection, collection.name, names))
+    specs = [spec for spec in ALL_SPECS if database[spec.collection].name in held]
+    flaws += [_gone(spec.collection) for spec in ALL_SPECS if spec not in specs]
+    for start in range(0, len(specs), AT_ONCE):
+        # Several at once, because a server may be far away.
+        looks = [_of_collection(database, spec) for spec in specs[start : start + AT_ONCE]]
+        flaws += [flaw for found in await asyncio.gather(*looks) for flaw in found]
+    if has_validators:
+        flaws += [
+            flaw for spec in specs for flaw in _of_validator(spec, held[database[spec.collection].name])
+        ]
     return sorted(flaws, key=lambda flaw: flaw.effect is FlawEffect.SLOW)
+
+
+async def _of_collection(database: AsyncDatabase[Document], spec: RecordSpec[Any]) -> list[SchemaFlaw]:
+    collection = database[spec.collection]
+    present = {index["name"]: index async for index in await collection.list_indexes()}
+    flaws = [*_of_indexes(spec, present), *_of_others(spec, collection.name, present)]
+    if names := await named_in(database, spec.collection):
+        flaws.append(_of_other_ids(spec.collection, collection.name, names))
+    return flaws
 
 
 def _of_other_ids(collection: str, name: str, ids: Sequence[str]) -> SchemaFlaw:

@@ -40,6 +40,8 @@ from application.ports.health import StoreFacts
 from application.ports.schema import SchemaFlaw
 
 PREPARE_SECONDS_MAX = 3_600.0
+EXAMINE_SECONDS_MAX = 20.0
+"""Some fifty short calls, eight at a time, to a server that may be far away."""
 
 
 class MongoRecordStore(RawDocuments, LaneOperations[MongoLanes, LaneSlots]):
@@ -87,7 +89,7 @@ class MongoRecordStore(RawDocuments, LaneOperations[MongoLanes, LaneSlots]):
         _, noted = await read_control(self, REVISION_ID)
         if noted is None or noted["revision"] != expected_digest():
             return ()
-        async with self._connection.call() as database:
+        async with self._connection.call(seconds=EXAMINE_SECONDS_MAX) as database:
             return await flaws_of(database)
 
     async def restore_parts(self) -> None:

@@ -4,7 +4,7 @@ Fields outside the spec are allowed, because they are kept, and so are the hidde
 version and marks. Ids are text: an ObjectId and the same digits as text would be two documents.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pymongo.asynchronous.database import AsyncDatabase
@@ -63,7 +63,7 @@ async def takes_validators(database: AsyncDatabase[Document], collections: Itera
     return True
 
 
-def validation_of(options: Document) -> Document:
+def validation_of(options: Mapping[str, Any]) -> Document:
     """How a collection with these options validates: servers leave out what is their default."""
     return {name: options.get(name, default) for name, default in TAKES_NONE.items()}
 

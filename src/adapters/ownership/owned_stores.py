@@ -10,7 +10,7 @@ from adapters.ownership.sight import Sight
 from adapters.ownership.stamps import AppliedStamps
 from adapters.ownership.writes_under_way import WritesUnderWay
 from adapters.records.change_set import ApplyOutcome, Blocked, ChangeSet, DeliveryMark, LaneStamp, Put
-from adapters.records.compared import SourceFailed
+from adapters.records.compared import SourceFailed, was_of_source
 from adapters.records.lanes import LanedStore, LaneLost
 from adapters.records.loading import FilledStore, Loaded
 from adapters.records.record import Record
@@ -266,6 +266,10 @@ class OwnedTarget(WrappedStore):
         """Runs a comparison, and keeps for probes what it finds."""
         try:
             await comparison
+        except asyncio.CancelledError as cancelled:
+            if was_of_source(cancelled):
+                self._source_failure = "It takes too long to answer."
+            raise
         except SourceFailed as failed:
             self._source_failure = failed.message
             raise

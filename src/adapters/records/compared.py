@@ -1,11 +1,14 @@
 """A store that is only used as long as a comparison with another store allows it."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
 
 from adapters.records.lanes import LaneLost
 from domain.errors import StoreUnavailable
+
+_OF_SOURCE = "It was a call to the source."
 
 
 class SourceFailed(StoreUnavailable):
@@ -14,15 +17,25 @@ class SourceFailed(StoreUnavailable):
 
 @contextmanager
 def of_source() -> Iterator[None]:
-    """Wraps calls to the source only: raises SourceFailed, with the same message, instead of StoreUnavailable."""
+    """Wraps calls to the source only: raises SourceFailed, with the same message, instead of StoreUnavailable. A call
+    that is given up in the middle is marked, see `was_of_source`.
+    """
     try:
         yield
+    except asyncio.CancelledError as cancelled:
+        cancelled.add_note(_OF_SOURCE)
+        raise
     except (SourceFailed, LaneLost):
         raise
     except StoreUnavailable as error:
         if not error.is_of_the_store:
             raise
         raise SourceFailed(error.message) from error
+
+
+def was_of_source(cancelled: asyncio.CancelledError) -> bool:
+    """Whether a comparison was given up while it waited for the source."""
+    return _OF_SOURCE in getattr(cancelled, "__notes__", ())
 
 
 @runtime_checkable

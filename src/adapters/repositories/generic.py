@@ -173,15 +173,18 @@ class StoredRepository(Generic[E]):
         collection, seen = self.spec.collection, self._pending.seen
         missing = self._pending.unknown(collection, ids)
         for start in range(0, len(missing), FETCH_MAX):
-            asked = {collection: missing[start : start + FETCH_MAX]}
-            while True:
-                try:
-                    found = await self._store.fetch(collection, asked[collection])
-                    break
-                except CorruptRecord as error:
-                    self._pending.leave_out(error, asked)
-            self._pending.remember_answer(collection, asked[collection], found)
+            await self._fetch_part(missing[start : start + FETCH_MAX])
         return {id_: seen[collection, id_] for id_ in ids if (collection, id_) in seen}
+
+    async def _fetch_part(self, ids: list[str]) -> None:
+        """Remembers the records of these ids, and which of them cannot be decoded, which it takes out of the list."""
+        while True:
+            try:
+                found = await self._store.fetch(self.spec.collection, ids)
+            except CorruptRecord as error:
+                self._pending.leave_out(error, {self.spec.collection: ids})
+                continue
+            return self._pending.remember_answer(self.spec.collection, ids, found)
 
     async def _page(self, where: Sequence[Criterion], page: PageRequest, *, deleted: bool) -> Page[E]:
         items, positions, is_last = await self._listed(_scoped(where, deleted=deleted), page)

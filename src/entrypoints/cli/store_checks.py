@@ -49,6 +49,7 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
     are_fine = True
     # Meanwhile, because each of them may take two seconds where a store does not answer.
     schema = asyncio.ensure_future(client.fetch("GET", "/operator/schema"))
+    schema.add_done_callback(_noticed)
     try:
         health: Mapping[str, Any] = await client.health()
     except TandemError as error:
@@ -91,6 +92,12 @@ def _unread(subject: str, error: TandemError) -> CheckResult:
     return CheckResult.failed(
         subject, f"Its state cannot be read. {error.message}", AGAIN, is_unreachable=True
     )
+
+
+def _noticed(asked: asyncio.Future[bytes]) -> None:
+    """Otherwise the event loop reports the error of a question that nobody waits for any more."""
+    if not asked.cancelled():
+        asked.exception()
 
 
 async def _given_up(asked: asyncio.Future[bytes]) -> None:

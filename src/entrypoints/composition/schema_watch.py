@@ -21,20 +21,26 @@ class SchemaWatch:
         self._monotonic = monotonic
         self._began = monotonic()
         self._found: dict[str, tuple[float, str | None]] = {}
+        self._looks: dict[str, asyncio.Future[str | None]] = {}
+        """The newest look at each store."""
 
     async def trouble_of(self, name: str, store: object) -> str | None:
         """What makes a store unsafe to write to, with a remedy; None if nothing does. Raises StoreUnavailable."""
         at, trouble = self._found.get(name, (float("-inf"), None))
         if self._monotonic() - at < EXAMINED_SECONDS:
             return trouble
-        try:
-            async with asyncio.timeout(LOOK_SECONDS_MAX):
-                return await self._look(name, store)
-        except TimeoutError:
-            silent_seconds = self._monotonic() - max(at, self._began)
-            if trouble is not None or silent_seconds < UNEXAMINED_SECONDS_MAX:
-                return trouble
-            return f"The schema of the {name} store could not be examined for {silent_seconds:.0f} s."
+        # It goes on where a probe cannot wait for it, as for a server that is far away; the next probe has its answer.
+        look = self._looks.get(name)
+        if look is None or look.done():
+            look = self._looks[name] = asyncio.ensure_future(self._look(name, store))
+            look.add_done_callback(_noticed)
+        done, _ = await asyncio.wait({look}, timeout=LOOK_SECONDS_MAX)
+        if done:
+            return look.result()
+        silent_seconds = self._monotonic() - max(at, self._began)
+        if trouble is not None or silent_seconds < UNEXAMINED_SECONDS_MAX:
+            return trouble
+        return f"The schema of the {name} store could not be examined for {silent_seconds:.0f} s."
 
     async def _look(self, name: str, store: object) -> str | None:
         shown = (FlawEffect.UNSAFE, FlawEffect.UNREADABLE)
@@ -42,3 +48,9 @@ class SchemaWatch:
         causes, remedies = summary_of(unsafe)
         self._found[name] = (self._monotonic(), " ".join([causes, *remedies]) or None)
         return self._found[name][1]
+
+
+def _noticed(look: asyncio.Future[str | None]) -> None:
+    """A probe that did not wait for it looks again, and gets the error itself."""
+    if not look.cancelled():
+        look.exception()

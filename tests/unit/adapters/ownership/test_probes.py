@@ -91,3 +91,35 @@ async def test_a_target_that_fails_opens_the_breaker() -> None:
     with pytest.raises(StoreUnavailable, match="It is down"):
         await target.connect()
     assert target.breaker.reason == "It is down."
+
+
+async def test_a_source_that_answers_too_slowly_says_nothing_about_its_target() -> None:
+    world = await world_in_memory()
+    service = await Service(world, "first").start()
+    target = MirrorTarget(service.target, settings=DualWriteSettings(probe_timeout_ms=50))
+    await target.connect()
+    world.source.answers_positions.clear()
+    with pytest.raises(StoreUnavailable, match="did not answer within"):
+        await target.connect()
+    await world.pass_time(COMPARED_SECONDS_MAX + 1)
+    with pytest.raises(SourceFailed, match="not compared with the source for"):
+        await target.probe()
+    assert await target.is_reachable()
+    world.source.answers_positions.set()
+    await target.connect()
+    await target.probe()
+
+
+async def test_a_target_that_is_too_slow_to_be_compared_is_not_excused_by_its_source() -> None:
+    world = await world_in_memory()
+    service = await Service(world, "first").start()
+    target = MirrorTarget(service.target, settings=DualWriteSettings(probe_timeout_ms=50))
+    await target.connect()
+    world.target.answers_positions.clear()
+    with pytest.raises(StoreUnavailable, match="did not answer within"):
+        await target.connect()
+    await world.pass_time(COMPARED_SECONDS_MAX + 1)
+    with pytest.raises(StoreUnavailable, match="last compared with the source 31 s ago"):
+        await target.probe()
+    assert not await target.is_reachable()
+    world.target.answers_positions.set()

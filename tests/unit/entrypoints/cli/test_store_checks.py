@@ -1,5 +1,9 @@
 """What `tandem doctor` makes of the answers of a running service."""
 
+import asyncio
+import gc
+from typing import Any
+
 import msgspec
 
 from application.ports.schema import SchemaFlaw
@@ -98,3 +102,29 @@ async def test_a_service_that_reports_nothing_may_be_ended() -> None:
     assert [one.remedy or "" for one in results if not one.is_fine] == [
         "Read its log. To end it, type: kill 4711. To start it again, type: tandem serve"
     ]
+
+
+class SlowHealthService(MuteSchemaService):
+    """A service whose schema fails long before its health is known."""
+
+    async def health(self) -> dict[str, object]:
+        await asyncio.sleep(60)
+        return {}
+
+
+async def test_checks_that_are_given_up_report_no_error_that_nobody_waits_for() -> None:
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context))
+
+    async def collect() -> None:
+        async for _ in checks_of_service(SlowHealthService()):
+            continue
+
+    checking = asyncio.ensure_future(collect())
+    await asyncio.wait({checking}, timeout=0.1)
+    checking.cancel()
+    await asyncio.gather(checking, return_exceptions=True)
+    del checking
+    gc.collect()
+    await asyncio.sleep(0)
+    assert reported == []
