@@ -59,7 +59,7 @@ class SchemaSteps:
             await asyncio.to_thread(restore, self._url, statements)
 
     async def missing_privileges(self) -> Sequence[str]:
-        """See Examined."""
+        """See Accessed."""
         return await missing_privileges_of(self._rows)
 
     async def step_back(self) -> None:
