@@ -66,6 +66,10 @@ async def mirror_client(url: str | None, *, changes: bool = False) -> AsyncItera
         yield LocalMirrorClient(container.builder().build(OperateSync), operator(container))
 
 
+METRICS_SECONDS_MAX = 15.0
+"""Counting asks the source some ten times, one after the other: half a second each where it is far away."""
+
+
 @dataclass(frozen=True, slots=True)
 class RemoteMirrorClient:
     """Sends requests to a service."""
@@ -77,7 +81,7 @@ class RemoteMirrorClient:
         return await self.client.source_trouble()
 
     async def metrics(self) -> View:
-        return await self.client.ask("GET", "/v1/sync/metrics")
+        return await self.client.ask("GET", "/v1/sync/metrics", timeout_seconds=METRICS_SECONDS_MAX)
 
     async def status(self, collection: str, id: str) -> View:
         return await self.client.ask("GET", f"/v1/sync/status/{_path(collection, id)}")
