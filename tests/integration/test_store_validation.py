@@ -11,12 +11,11 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, WriteError
 
 from adapters.mongo.documents import to_document
-from adapters.mongo.errors import INVALID_DOCUMENT
+from adapters.mongo.errors import INVALID_DOCUMENT, HandMadeRule
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.mongo.validators import validator_of
 from adapters.records.record import tombstone
 from adapters.records.specs import ALL_SPECS, TASKS
-from domain.errors import RuleBroken
 from tests.servers.mongo import MongoDatabase
 from tests.servers.postgres import PostgresServer
 from tests.unit.contracts.builders import (
@@ -109,7 +108,7 @@ async def test_an_older_validator_is_replaced_and_documents_stay(
     with MongoClient[Document](mongo_database.uri) as client:
         database = client[mongo_database.name]
         database.command("collMod", "tasks", validator={"never": "so"}, validationLevel="moderate")
-        with pytest.raises(RuleBroken, match="validator of tasks"):
+        with pytest.raises(HandMadeRule, match=r"validator of the collection tasks .*tandem migrate up"):
             await mongo_store.commit(change_set(put("labels", label(1)), put("tasks", task(2))))
         (refusal,) = await mongo_store.apply([change_set(put("tasks", task(2)))])
         assert "validator of tasks" in reason_of(refusal)

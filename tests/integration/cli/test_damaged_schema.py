@@ -141,6 +141,7 @@ def test_a_deleted_revision_is_named_and_recorded_again(
     start_service(**variables).wait_ready()
 
 
+@pytest.mark.torture
 def test_an_unknown_revision_is_named_with_the_version_to_run(
     url: str, start_service: StartService, start_command: StartCommand
 ) -> None:
@@ -166,6 +167,7 @@ def test_an_unknown_revision_is_named_with_the_version_to_run(
     start_service(**variables).wait_ready()
 
 
+@pytest.mark.torture
 def test_a_migration_that_cannot_make_a_column_anew_is_no_success(
     url: str, start_service: StartService, start_command: StartCommand
 ) -> None:
@@ -183,6 +185,7 @@ def test_a_migration_that_cannot_make_a_column_anew_is_no_success(
     assert start_command("migrate", "up", **variables).wait_ended() == 0
 
 
+@pytest.mark.torture
 def test_a_target_is_mended_beside_a_service_that_holds_an_embedded_source(
     url: str, start_service: StartService, start_command: StartCommand
 ) -> None:
@@ -215,6 +218,7 @@ def test_a_renamed_schema_is_named_everywhere_and_the_statement_brings_it_back(
     _until(lambda: _health(service)["db"]["status"] == "UP")
 
 
+@pytest.mark.torture
 def test_tables_that_are_gone_are_named_without_a_command_that_refuses(
     url: str, start_service: StartService, start_command: StartCommand
 ) -> None:

@@ -223,6 +223,7 @@ def test_red_guards_stop_the_cut_over_and_name_what_to_type(install: Install) ->
     assert taken[0] == "Forced: the old disk fails"
 
 
+@pytest.mark.torture
 def test_the_doctor_names_records_that_a_verification_found_to_differ(
     install: Install, postgres_url: str
 ) -> None:
