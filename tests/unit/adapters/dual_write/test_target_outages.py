@@ -1,10 +1,14 @@
 """A target that is down, frozen or slow costs requests at most one time-out, and the service nothing else."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+
+import pytest
 
 from adapters.dual_write.bounded_calls import TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
+from adapters.dual_write.late_calls import ANSWER_SECONDS_MAX, LateCalls, TakesLong
 from domain.errors import StoreUnavailable
 from tests.unit.adapters.dual_write.virtual_time import simulate
 from tests.unit.adapters.dual_write.world import (
@@ -96,6 +100,42 @@ def test_a_time_out_that_was_no_outage_closes_only_what_it_has_opened() -> None:
         assert reasons == [None, "It is late.", None, "It is late.", "It is compared first."]
 
     simulate(check())
+
+
+@pytest.mark.parametrize("stops_after", [0.2, 0.8])
+def test_a_store_that_stops_answering_during_a_call_is_not_taken_for_a_slow_one(stops_after: float) -> None:
+    async def check() -> None:
+        breaker, start = CircuitBreaker(timeouts_max=1, errors_max=1), now()
+
+        async def ping() -> None:
+            if now() - start >= stops_after:
+                # It was frozen for a while.
+                await asyncio.sleep(1.5)
+
+        with pytest.raises(TimedOut):
+            await _call_that_is_late(breaker, ping)
+        assert breaker.opened_at is not None
+        assert breaker.opened_at - start <= 1.0 + ANSWER_SECONDS_MAX + 0.001
+        await asyncio.sleep(2.0)
+        assert breaker.is_open
+
+    simulate(check())
+
+
+def test_a_call_that_is_late_beside_a_store_that_answers_is_no_outage() -> None:
+    async def check() -> None:
+        breaker = CircuitBreaker(timeouts_max=1, errors_max=1)
+        with pytest.raises(TakesLong):
+            await _call_that_is_late(breaker, lambda: asyncio.sleep(0.1))
+        assert not breaker.is_open
+
+    simulate(check())
+
+
+async def _call_that_is_late(breaker: CircuitBreaker, ping: Callable[[], Awaitable[None]]) -> None:
+    async with LateCalls(breaker, ping).judged(1_000):
+        await asyncio.sleep(1.0)
+        raise TimedOut("The call is late.")
 
 
 def test_no_request_waits_longer_than_the_time_out_for_a_frozen_target() -> None:
