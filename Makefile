@@ -18,8 +18,8 @@ WAITING   := tests/integration/crash tests/integration/cli tests/integration/lab
 TIMED     := tests/integration/test_failure_matrix.py
 SLOW      := $(patsubst %,tests/integration/test_%.py,driver_log slow_tables absent_standby failed_source \
                           removed_target locked_source)
-UNIT      := $(PYTEST) tests/unit tests/model -n 3 --dist worksteal
-SERVERS   := $(PYTEST) tests/integration $(patsubst %,--ignore=%,$(WAITING) $(TIMED) $(SLOW)) -n 4 -m "not torture and not alone"
+UNIT      := $(PYTEST) tests/unit tests/model -n 2 --dist worksteal
+SERVERS   := $(PYTEST) tests/integration $(patsubst %,--ignore=%,$(WAITING) $(TIMED) $(SLOW)) -n 3 -m "not torture and not alone"
 FAILURES  := $(PYTEST) $(TIMED)
 OUTAGES   := $(PYTEST) $(SLOW) -n 4 -m "not torture and not alone"
 PROCESSES := $(PYTEST) $(WAITING) -n 6 -m "not torture and not alone"
