@@ -44,7 +44,7 @@ async def store(server: OwnPostgresServer, url: str) -> AsyncIterator[PostgresRe
     await admitted(opened)
     await opened.commit(change_set(put("labels", label(1)), put("tasks", task(1))))
     yield opened
-    for _ in run_statements(url, "SELECT FROM pg_prepared_xacts").fetchall():
+    for _ in run_statements(url, "SELECT gid FROM pg_prepared_xacts"):
         run_statements(url, ENDED)
     await opened.close()
     server.drop_database(url)

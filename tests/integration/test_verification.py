@@ -192,7 +192,7 @@ async def _repair(store: _Mirroring, found: Verification) -> None:
 
 
 def _edit(url: str, statement: str) -> None:
-    assert run_statements(url, statement).rowcount != 0
+    assert run_statements(url, f"{statement} RETURNING 1") != []
 
 
 async def test_mirrored_stores_are_equal_by_the_raw_path(source: Store, target: PostgresRecordStore) -> None:
@@ -261,12 +261,12 @@ async def test_an_apply_that_a_trigger_swallows_is_found(
     source: Store, target: PostgresRecordStore, target_url: str
 ) -> None:
     store = await _mirrored(source, target)
-    _edit(
+    run_statements(
         target_url,
         "CREATE OR REPLACE FUNCTION keep_old() RETURNS trigger LANGUAGE plpgsql AS"
         " $$ BEGIN IF TG_OP = 'UPDATE' THEN NEW.title := OLD.title; END IF; RETURN NEW; END $$",
     )
-    _edit(
+    run_statements(
         target_url,
         "CREATE TRIGGER keep_old BEFORE UPDATE ON postgres_tasks FOR EACH ROW EXECUTE FUNCTION keep_old()",
     )
@@ -274,7 +274,7 @@ async def test_an_apply_that_a_trigger_swallows_is_found(
     await store.commit(change_set(changed, entries=[entry(changed, syncStatus="SYNCED")]))
 
     found = await _verify(source, target)
-    _edit(target_url, "DROP TRIGGER keep_old ON postgres_tasks")
+    run_statements(target_url, "DROP TRIGGER keep_old ON postgres_tasks")
 
     assert [(one.kind.value, one.fields) for one in found.differences] == [("CHANGED", ("title",))]
     await _repair(store, found)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import psycopg
 
@@ -25,13 +26,15 @@ class PreparedDatabase:
         self._beside.execute(EMPTYING)
 
 
-def run_statements(url: str, *statements: str) -> "psycopg.Cursor[tuple[object, ...]]":
-    """Executes statements in a session of their own, each committed by itself. Returns the cursor of the last one."""
+def run_statements(url: str, *statements: str) -> list[tuple[Any, ...]]:
+    """Executes statements in a session of their own, each committed by itself. Returns the rows of the last one, if it
+    has any.
+    """
     with psycopg.connect(url, autocommit=True) as connection:
         cursor = connection.cursor()
         for statement in statements:
             cursor.execute(statement.encode())
-    return cursor
+        return cursor.fetchall() if cursor.description else []
 
 
 @contextmanager

@@ -159,11 +159,8 @@ async def test_a_store_that_was_armed_for_a_move_nobody_decided_is_not_taken_for
         await world.pass_time(SILENT_SECONDS, back)
         await back.start()
         calls.stop_at(calls.count + at, is_late=is_late)
-        try:
+        with suppress(Ended):
             await back.change().run()
-        except Ended:
-            pass
-        else:
             break
         probe = MovingService(world, "probe")
         found = await owner_among(probe.raw_source, probe.raw_target, seconds_max=1)

@@ -1,7 +1,5 @@
 """The revision in `alembic_version` that somebody deleted or changed by hand: it is named, with a remedy that works."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from adapters.postgres.installed_schema import HEAD
@@ -13,21 +11,6 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.tables import run_statements
 
 CURRENT = Revision(HEAD, HEAD)
-
-
-@pytest.fixture
-def url(postgres_server: PostgresServer) -> str:
-    return postgres_server.create_prepared_database()
-
-
-@pytest.fixture
-async def store(postgres_server: PostgresServer, url: str) -> AsyncIterator[PostgresRecordStore]:
-    opened = PostgresRecordStore(url)
-    await opened.open()
-    await opened.prepare()
-    yield opened
-    await opened.close()
-    postgres_server.drop_database(url)
 
 
 @pytest.mark.parametrize("by", ["prepare", "restore_parts"])
@@ -90,15 +73,15 @@ async def test_an_unknown_revision_is_named_and_the_statement_puts_it_back(
     assert (await store.flaws(), await store.revision()) == ([], CURRENT)
 
 
-async def test_tables_of_an_unknown_revision_are_refused_with_the_version_to_run(
+async def test_tables_of_an_unknown_revision_are_refused_with_the_version_torun_statements(
     store: PostgresRecordStore, url: str
 ) -> None:
     run_statements(url, "UPDATE alembic_version SET version_num = 'deadbeef'", "DROP INDEX labels_name")
     with pytest.raises(StoreRefused, match="Run the version of Tandem that has the migration deadbeef"):
         await store.prepare()
     await store.restore_parts()
-    cursor = run_statements(url, "SELECT to_regclass('labels_name'), version_num FROM alembic_version")
-    assert cursor.fetchall() == [(None, "deadbeef")]
+    found = run_statements(url, "SELECT to_regclass('labels_name'), version_num FROM alembic_version")
+    assert found == [(None, "deadbeef")]
 
 
 async def test_an_empty_database_has_no_flaw(postgres_server: PostgresServer) -> None:

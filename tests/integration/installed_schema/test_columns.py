@@ -1,15 +1,12 @@
 """Columns that somebody changed by hand: what alters a value is named, and `migrate up` changes it back."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 
 from adapters.postgres.record_store import PostgresRecordStore
 from adapters.records.record_store import StoreRefused
 from application.ports.schema import FlawEffect
-from tests.servers.postgres import PostgresServer
 from tests.servers.tables import run_statements
 from tests.unit.builders import numbered_id
 from tests.unit.contracts.builders import change_set, put, task
@@ -22,26 +19,6 @@ COLUMNS = """
     FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
     WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped ORDER BY 1, 2
 """
-
-
-@pytest.fixture
-def url(postgres_server: PostgresServer) -> str:
-    return postgres_server.create_prepared_database()
-
-
-@pytest.fixture
-async def store(postgres_server: PostgresServer, url: str) -> AsyncIterator[PostgresRecordStore]:
-    opened = PostgresRecordStore(url)
-    await opened.open()
-    await opened.prepare()
-    yield opened
-    await opened.close()
-    postgres_server.drop_database(url)
-
-
-def _run(url: str, *statements: str) -> list[tuple[Any, ...]]:
-    cursor = run_statements(url, *statements)
-    return cursor.fetchall() if cursor.description else []
 
 
 def _changed(table: str, column: str, change: str) -> str:
@@ -86,8 +63,8 @@ def _changed(table: str, column: str, change: str) -> str:
 async def test_a_column_that_alters_values_is_named_and_changed_back(
     store: PostgresRecordStore, url: str, table: str, column: str, change: str, trouble: str
 ) -> None:
-    before = _run(url, COLUMNS)
-    _run(
+    before = run_statements(url, COLUMNS)
+    run_statements(
         url,
         'CREATE DOMAIN short AS text COLLATE "C" CHECK (length(VALUE) < 9)',
         "CREATE DOMAIN small AS integer",
@@ -104,15 +81,15 @@ async def test_a_column_that_alters_values_is_named_and_changed_back(
     assert flaw.effect is FlawEffect.UNSAFE
     await store.restore_parts()
     assert await store.flaws() == []
-    assert _run(url, COLUMNS) == before
+    assert run_statements(url, COLUMNS) == before
 
 
 async def test_a_generated_column_is_made_an_ordinary_one_that_keeps_its_values(
     store: PostgresRecordStore, url: str
 ) -> None:
-    before = _run(url, COLUMNS)
+    before = run_statements(url, COLUMNS)
     await store.commit(change_set(put("tasks", task(1) | {"externalKey": "k"})))
-    _run(
+    run_statements(
         url,
         "ALTER TABLE postgres_tasks DROP description",
         "ALTER TABLE postgres_tasks ADD description text COLLATE \"C\" GENERATED ALWAYS AS (title || '!') STORED",
@@ -120,7 +97,7 @@ async def test_a_generated_column_is_made_an_ordinary_one_that_keeps_its_values(
     assert "is generated from others" in " ".join(flaw.cause for flaw in await store.flaws())
     await store.restore_parts()
     assert await store.flaws() == []
-    assert _run(url, COLUMNS) == before
+    assert run_statements(url, COLUMNS) == before
     assert (await store.fetch("tasks", [numbered_id(1)]))[numbered_id(1)][
         "description"
     ] == f"{task(1)['title']}!"
@@ -129,9 +106,9 @@ async def test_a_generated_column_is_made_an_ordinary_one_that_keeps_its_values(
 async def test_the_statement_of_the_remedy_changes_the_column_back(
     store: PostgresRecordStore, url: str
 ) -> None:
-    _run(url, _changed("postgres_tasks", "due_at", "TYPE timestamptz(0)"))
+    run_statements(url, _changed("postgres_tasks", "due_at", "TYPE timestamptz(0)"))
     (flaw,) = await store.flaws()
-    _run(url, flaw.remedy.partition("psql: ")[2])
+    run_statements(url, flaw.remedy.partition("psql: ")[2])
     assert await store.flaws() == []
     await store.commit(change_set(put("tasks", task(1) | {"dueAt": DUE})))
     assert (await store.fetch("tasks", [numbered_id(1)]))[numbered_id(1)]["dueAt"] == DUE
@@ -152,7 +129,7 @@ async def test_the_statement_of_the_remedy_changes_the_column_back(
 async def test_a_column_that_holds_every_value_unchanged_is_no_flaw(
     store: PostgresRecordStore, url: str, table: str, column: str, change: str
 ) -> None:
-    _run(url, _changed(table, column, change))
+    run_statements(url, _changed(table, column, change))
     assert await store.flaws() == []
     written = task(1) | {"dueAt": DUE, "externalKey": "a-key"}
     await store.commit(change_set(put("tasks", written)))
@@ -164,7 +141,7 @@ async def test_values_that_would_be_lost_keep_the_column_as_it_is(
     store: PostgresRecordStore, url: str
 ) -> None:
     await store.commit(change_set(put("tasks", task(1) | {"displayId": 7})))
-    _run(
+    run_statements(
         url,
         _changed("postgres_tasks", "display_id", "TYPE numeric"),
         _changed("postgres_tasks", "due_at", "TYPE timestamptz(0)"),
@@ -176,8 +153,8 @@ async def test_values_that_would_be_lost_keep_the_column_as_it_is(
     ):
         await store.restore_parts()
     assert ["display_id" in flaw.cause for flaw in await store.flaws()] == [True]
-    assert _run(url, "SELECT display_id::text FROM postgres_tasks") == [("7.5",)]
-    _run(url, "UPDATE postgres_tasks SET display_id = 7")
+    assert run_statements(url, "SELECT display_id::text FROM postgres_tasks") == [("7.5",)]
+    run_statements(url, "UPDATE postgres_tasks SET display_id = 7")
     await store.restore_parts()
     assert await store.flaws() == []
 
@@ -189,7 +166,7 @@ async def test_values_that_would_be_lost_keep_the_column_as_it_is(
 async def test_a_type_that_cannot_be_converted_back_without_thought_is_left_to_the_operator(
     store: PostgresRecordStore, url: str, column: str, change: str
 ) -> None:
-    _run(url, _changed("postgres_teams", column, change))
+    run_statements(url, _changed("postgres_teams", column, change))
     (flaw, *_) = await store.flaws()
     assert "Change it back in psql, with USING" in flaw.remedy
     assert flaw.effect is FlawEffect.UNSAFE

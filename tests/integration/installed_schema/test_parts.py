@@ -1,7 +1,5 @@
 """Parts of the tables that somebody removed or changed by hand: each is named, and `migrate up` makes it anew."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from adapters.postgres.expected_parts import INDEXES
@@ -27,25 +25,6 @@ TWO_LABELS = """
         color, name_key)
     SELECT id, 1, now(), 'x', now(), 'x', false, 'Home', 'red', 'home' FROM unnest(ARRAY['a', 'b']) AS id
 """
-
-
-@pytest.fixture
-def url(postgres_server: PostgresServer) -> str:
-    return postgres_server.create_prepared_database()
-
-
-@pytest.fixture
-async def store(postgres_server: PostgresServer, url: str) -> AsyncIterator[PostgresRecordStore]:
-    opened = PostgresRecordStore(url)
-    await opened.open()
-    yield opened
-    await opened.close()
-    postgres_server.drop_database(url)
-
-
-def _run(url: str, *statements: str) -> list[tuple[object, ...]]:
-    cursor = run_statements(url, *statements)
-    return cursor.fetchall() if cursor.description else []
 
 
 @pytest.mark.parametrize(
@@ -196,48 +175,50 @@ def _run(url: str, *statements: str) -> list[tuple[object, ...]]:
 async def test_what_somebody_removed_is_named_and_made_anew(
     store: PostgresRecordStore, url: str, change: str, named: str, effect: str
 ) -> None:
-    before = _run(url, TABLES)
-    _run(url, change)
+    before = run_statements(url, TABLES)
+    run_statements(url, change)
     (flaw,) = await store.flaws()
     assert named in flaw.cause
     assert flaw.effect is FlawEffect(effect)
     await store.restore_parts()
     assert await store.flaws() == []
     renamed = "mails" in change
-    assert renamed or _run(url, TABLES) == before
+    assert renamed or run_statements(url, TABLES) == before
 
 
 async def test_every_index_and_trigger_is_made_anew_as_the_migration_makes_it(
     store: PostgresRecordStore, url: str
 ) -> None:
     indexes = [index.name for index in INDEXES]
-    before = _run(url, TABLES), _run(url, COUNTING)
-    _run(url, f"DROP INDEX {', '.join(indexes)}", "DROP FUNCTION tandem_count_foreign_change CASCADE")
+    before = run_statements(url, TABLES), run_statements(url, COUNTING)
+    run_statements(
+        url, f"DROP INDEX {', '.join(indexes)}", "DROP FUNCTION tandem_count_foreign_change CASCADE"
+    )
     assert len(await store.flaws()) == len(indexes) + len(WATCHED)
     await store.restore_parts()
-    assert (_run(url, TABLES), _run(url, COUNTING)) == before
+    assert (run_statements(url, TABLES), run_statements(url, COUNTING)) == before
 
 
 async def test_the_function_of_the_triggers_is_made_anew(store: PostgresRecordStore, url: str) -> None:
-    _run(url, "DROP FUNCTION tandem_count_foreign_change CASCADE")
+    run_statements(url, "DROP FUNCTION tandem_count_foreign_change CASCADE")
     assert {flaw.effect for flaw in await store.flaws()} == {FlawEffect.UNCOUNTED}
     await store.restore_parts()
     assert await store.flaws() == []
-    _run(url, "SET session_replication_role = replica; DELETE FROM postgres_labels")
+    run_statements(url, "SET session_replication_role = replica; DELETE FROM postgres_labels")
     assert await store.foreign_changes() == 1
 
 
 async def test_rows_that_break_a_missing_key_are_named_and_the_others_are_made(
     store: PostgresRecordStore, url: str
 ) -> None:
-    _run(url, "DROP INDEX labels_name, users_email", TWO_LABELS)
+    run_statements(url, "DROP INDEX labels_name, users_email", TWO_LABELS)
     with pytest.raises(
         StoreRefused, match=r'unique index "labels_name".*then type: tandem migrate up'
     ) as refused:
         await store.restore_parts()
     assert "home" not in str(refused.value)
     assert [flaw.cause.split()[3] for flaw in await store.flaws()] == ["labels_name"]
-    _run(url, "DELETE FROM postgres_labels WHERE mongo_id = 'a'")
+    run_statements(url, "DELETE FROM postgres_labels WHERE mongo_id = 'a'")
     await store.restore_parts()
     assert await store.flaws() == []
 
@@ -254,11 +235,11 @@ async def test_a_renamed_schema_is_named_with_a_statement_that_brings_it_back(
 ) -> None:
     await store.prepare()
     await store.apply([change_set(put("tasks", task(1)))])
-    _run(url, change)
+    run_statements(url, change)
     with pytest.raises(SchemaGone, match=said) as gone:
         await store.fetch("tasks", [numbered_id(1)])
     assert "migrate up" not in gone.value.message
-    _run(url, gone.value.message.partition("type: ")[2])
+    run_statements(url, gone.value.message.partition("type: ")[2])
     assert set(await store.fetch("tasks", [numbered_id(1)])) == {numbered_id(1)}
 
 
@@ -266,7 +247,7 @@ async def test_tables_that_were_dropped_while_in_use_are_not_taken_for_new(
     store: PostgresRecordStore, url: str
 ) -> None:
     await store.prepare()
-    _run(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    run_statements(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     with pytest.raises(SchemaGone, match=r"are gone: somebody dropped.*restore the database from a copy"):
         await store.fetch("tasks", [numbered_id(1)])
 
@@ -279,10 +260,10 @@ async def test_a_process_that_made_the_tables_does_not_make_empty_ones_in_their_
     await store.open()
     try:
         await store.prepare()
-        _run(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        run_statements(url, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
         with pytest.raises(SchemaGone, match="are gone"):
             await store.prepare()
-        assert _run(url, "SELECT FROM pg_tables WHERE schemaname = 'public'") == []
+        assert run_statements(url, "SELECT FROM pg_tables WHERE schemaname = 'public'") == []
     finally:
         await store.close()
         postgres_server.drop_database(url)
@@ -292,12 +273,12 @@ async def test_the_account_needs_no_privilege_to_write_what_others_write(
     database: PreparedDatabase, role: str
 ) -> None:
     others = "alembic_version, tandem_foreign_changes"
-    _run(database.url, f"REVOKE INSERT, UPDATE, DELETE ON {others} FROM {role}")
+    run_statements(database.url, f"REVOKE INSERT, UPDATE, DELETE ON {others} FROM {role}")
     store = PostgresRecordStore(f"{database.url}&user={role}")
     await store.open()
     try:
         assert await store.missing_privileges() == []
-        _run(
+        run_statements(
             database.url,
             f"REVOKE SELECT ON {others} FROM {role}; REVOKE DELETE ON postgres_tasks FROM {role}",
         )
@@ -308,7 +289,9 @@ async def test_the_account_needs_no_privilege_to_write_what_others_write(
             "postgres_tasks.",
             "tandem_foreign_changes.",
         ]
-        _run(database.url, f"GRANT SELECT ON {others} TO {role}; GRANT DELETE ON postgres_tasks TO {role}")
+        run_statements(
+            database.url, f"GRANT SELECT ON {others} TO {role}; GRANT DELETE ON postgres_tasks TO {role}"
+        )
         await store.commit(change_set(put("tasks", task(1))))
         assert await store.foreign_changes() is not None
     finally:
@@ -319,7 +302,7 @@ async def test_the_account_needs_no_privilege_to_write_what_others_write(
 async def test_parts_that_the_account_may_not_make_are_named_in_the_words_of_the_server(
     postgres_server: PostgresServer, url: str, role: str
 ) -> None:
-    _run(
+    run_statements(
         url,
         f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}; GRANT ALL ON SCHEMA public TO {role}",
         "DROP INDEX labels_name, users_email",
@@ -333,4 +316,4 @@ async def test_parts_that_the_account_may_not_make_are_named_in_the_words_of_the
         assert [flaw.cause.split()[3] for flaw in await store.flaws()] == ["users_email"]
     finally:
         await store.close()
-        _run(url, f"REASSIGN OWNED BY {role} TO current_user; DROP OWNED BY {role}")
+        run_statements(url, f"REASSIGN OWNED BY {role} TO current_user; DROP OWNED BY {role}")
