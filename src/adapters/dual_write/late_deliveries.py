@@ -49,7 +49,7 @@ class LateDeliveries:
             if self._free(part):
                 await self._ends_soon(self._begin(part))
 
-    async def settle(self) -> None:
+    async def finish(self) -> None:
         """Waits for those that are late. Raises as `run`."""
         while self._running:
             await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)

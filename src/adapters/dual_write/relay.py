@@ -102,7 +102,7 @@ class Relay:
             while late_count != self._late.late_count:
                 late_count = self._late.late_count
                 await self._drain(up_to=None, is_leased=False)
-                await self._late.settle()
+                await self._late.finish()
         finally:
             await self._late.cancel()
 

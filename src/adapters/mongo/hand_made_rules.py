@@ -1,4 +1,4 @@
-"""Tells what somebody added to a collection by hand from what Tandem has made: no caller is to blame for it."""
+"""Whether what rejects a write is part of Tandem, or was added to a collection by hand: then no caller is to blame."""
 
 import json
 

@@ -57,7 +57,7 @@ class InstalledColumn:
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
-    """A flaw with the statements that mend it."""
+    """A flaw with the statements that remove it."""
 
     shown: SchemaFlaw
     statements: tuple[str, ...]

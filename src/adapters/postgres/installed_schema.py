@@ -3,7 +3,7 @@
 Nothing was made yet ......... SchemaMissing: a migration makes it
 the tables were there ........ SchemaGone: a migration would make empty ones, so the message says where they are now
 the schema is closed ......... SchemaClosed: PostgreSQL hides the tables of a schema that the account may not use
-somebody changed the tables .. SchemaAltered, although the revision is the current one: no migration mends that
+somebody changed the tables .. SchemaAltered, although the revision is the current one: no migration undoes that
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -97,10 +97,10 @@ class KnownTables:
                 f"The tables of Tandem are in the schema {present}, where this connection does not look any more. Let"
                 " POSTGRES_URL name it (options=-csearch_path%3DSCHEMA), and start Tandem again."
             )
-        aside = f"ALTER SCHEMA {self._schema} RENAME TO {self._schema}_beside; " if is_replaced else ""
+        renaming = f"ALTER SCHEMA {self._schema} RENAME TO {self._schema}_beside; " if is_replaced else ""
         return SchemaGone(
             f"The tables of Tandem are in the schema {present} now: somebody renamed {self._schema}. Rename it back: in"
-            f" psql, type: {aside}ALTER SCHEMA {present} RENAME TO {self._schema}"
+            f" psql, type: {renaming}ALTER SCHEMA {present} RENAME TO {self._schema}"
         )
 
 
@@ -198,5 +198,5 @@ def _of_others(missing: SchemaMissing) -> StoreUnavailable:
     by = raised_by(cause) or "a trigger, a rule or a view"
     return Refused(
         f"All tables of Tandem are there, but {by} names another table or column that is missing"
-        f" (SQLSTATE {cause.sqlstate}). Mend it or drop it."
+        f" (SQLSTATE {cause.sqlstate}). Correct it or drop it."
     )

@@ -51,7 +51,7 @@ def test_other_tables_are_delivered_while_one_is_slow() -> None:
         assert asyncio.get_running_loop().time() <= 2 * HELD_UP_SECONDS_MAX + 0.01
         assert late.busy == {"labels"}
         await late.run(entries("labels", 4) + entries("tasks", 5))
-        await late.settle()
+        await late.finish()
         assert target.delivered == ["2", "3", "5", "1"]
         assert late.busy == frozenset()
 
@@ -69,7 +69,7 @@ def test_what_is_committed_together_waits_together() -> None:
         await late.cancel()
         await late.run(joined)
         assert late.busy == {"labels", "tasks"}
-        await late.settle()
+        await late.finish()
         assert target.delivered == ["2", "3"]
 
     simulate(check())
@@ -97,7 +97,7 @@ def test_at_most_one_delivery_runs_for_each_table_and_none_is_begun_a_third_time
         await late.run(entries("labels", 1) + joined + entries("tasks", 4))
         assert target.begun == [["1", "2", "3", "4"], ["1"], ["4"]]
         assert late.busy == {"labels"}
-        await late.settle()
+        await late.finish()
         assert target.delivered == ["4", "1"]
 
     simulate(check())
