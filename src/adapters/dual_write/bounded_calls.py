@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from adapters.records.cancellation import retrieve_error
 from domain.errors import StoreUnavailable
 
 T = TypeVar("T")
@@ -63,10 +64,5 @@ class BoundedCalls:
     def _abandon(self, task: asyncio.Task[Any]) -> None:
         task.cancel()
         self._abandoned.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._abandoned.discard(task)
-        if not task.cancelled():
-            # Retrieved, because the event loop would report an exception that no caller retrieves.
-            task.exception()
+        task.add_done_callback(self._abandoned.discard)
+        task.add_done_callback(retrieve_error)

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from adapters.dual_write.bounded_calls import TimedOut
 from adapters.dual_write.breaker import CircuitBreaker
+from adapters.records.cancellation import retrieve_error
 from domain.errors import StoreUnavailable
 
 LEAD_MS_MAX = 1_000
@@ -44,7 +45,7 @@ class LateCalls:
 
     def _begin_ping(self, pings: list[asyncio.Future[None]]) -> None:
         pings.append(asyncio.ensure_future(self._ping()))
-        pings[-1].add_done_callback(_retrieve)
+        pings[-1].add_done_callback(retrieve_error)
 
     async def _require_answer(self, pings: list[asyncio.Future[None]], late: TimedOut) -> None:
         """Returns once the store has answered a ping that ended after the call. Otherwise raises `late`, and reports it
@@ -70,9 +71,3 @@ class LateCalls:
 
 def _is_answered(ping: asyncio.Future[None]) -> bool:
     return ping.done() and ping.exception() is None
-
-
-def _retrieve(ended: asyncio.Future[None]) -> None:
-    """The event loop would report an exception that nobody asks for."""
-    if not ended.cancelled():
-        ended.exception()

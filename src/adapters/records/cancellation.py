@@ -7,7 +7,7 @@ cancellation is gone; drivers use it around their calls. A loop that is cancelle
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -25,6 +25,12 @@ def heeding_cancellation() -> Iterator[None]:
         raise
     if task and task.cancelling() > before:
         raise asyncio.CancelledError
+
+
+def retrieve_error(ended: asyncio.Future[Any]) -> None:
+    """For `add_done_callback`: the event loop would report an exception that no caller retrieves."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 async def in_thread_to_its_end(work: Callable[[], T]) -> T:

@@ -46,14 +46,20 @@ async def checks_of_service(client: ServiceClient) -> AsyncIterator[CheckResult]
     yield CheckResult.passed(
         "service", f"It runs at {service.url} (process {service.pid}) and reports on its stores."
     )
-    are_fine = True
     # Meanwhile, because each of them may take two seconds where a store does not answer.
     schema = asyncio.ensure_future(client.fetch("GET", "/operator/schema"))
-    schema.add_done_callback(_noticed)
+    try:
+        async for result in _of_health(client, schema):
+            yield result
+    finally:
+        await _given_up(schema)
+
+
+async def _of_health(client: ServiceClient, schema: asyncio.Future[bytes]) -> AsyncIterator[CheckResult]:
+    service, are_fine = client.service, True
     try:
         health: Mapping[str, Any] = await client.health()
     except TandemError as error:
-        await _given_up(schema)
         yield CheckResult.failed(
             "service",
             error.message,
@@ -94,14 +100,8 @@ def _unread(subject: str, error: TandemError) -> CheckResult:
     )
 
 
-def _noticed(asked: asyncio.Future[bytes]) -> None:
-    """Otherwise the event loop reports the error of a question that nobody waits for any more."""
-    if not asked.cancelled():
-        asked.exception()
-
-
 async def _given_up(asked: asyncio.Future[bytes]) -> None:
-    """Ends a question whose answer, also an error, says nothing new."""
+    """Ends a question whose answer nobody waits for any more, also an error."""
     asked.cancel()
     await asyncio.gather(asked, return_exceptions=True)
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
+from adapters.records.cancellation import retrieve_error
 from adapters.records.revisions import flaws_of
 from application.ports.schema import FlawEffect, summary_of
 
@@ -33,7 +34,8 @@ class SchemaWatch:
         look = self._looks.get(name)
         if look is None or look.done():
             look = self._looks[name] = asyncio.ensure_future(self._look(name, store))
-            look.add_done_callback(_noticed)
+            # A probe that did not wait for it looks again, and gets the error itself.
+            look.add_done_callback(retrieve_error)
         done, _ = await asyncio.wait({look}, timeout=LOOK_SECONDS_MAX)
         if done:
             return look.result()
@@ -48,9 +50,3 @@ class SchemaWatch:
         causes, remedies = summary_of(unsafe)
         self._found[name] = (self._monotonic(), " ".join([causes, *remedies]) or None)
         return self._found[name][1]
-
-
-def _noticed(look: asyncio.Future[str | None]) -> None:
-    """A probe that did not wait for it looks again, and gets the error itself."""
-    if not look.cancelled():
-        look.exception()
