@@ -29,6 +29,9 @@ POOL_MAX = 8
 TIMEOUT_SECONDS = 0.3
 GRACE_SECONDS = 0.15
 """How late a caller may return on a busy machine; psycopg's own cancellation takes up to ten seconds."""
+STALLED_SECONDS_MAX = 1.0
+"""How late a caller may return in the round in which the machine itself stood still."""
+ROUNDS = 5
 HEALED_SECONDS_MAX = 5.0
 
 Call = Callable[[RecordStore, int], Awaitable[object]]
@@ -106,12 +109,16 @@ async def test_callers_of_a_frozen_server_leave_at_their_time_out(
 ) -> None:
     await _busy(store)
     server.freeze()
-    for _ in range(3):
+    slowest: list[float] = []
+    for _ in range(ROUNDS):
         waits = await asyncio.gather(
             *(_seconds_until_timeout(call(store, number)) for number in range(100, 100 + CALLERS))
         )
-        assert max(waits) < TIMEOUT_SECONDS + GRACE_SECONDS
+        slowest.append(max(waits))
     server.thaw()
+    # The machine may stand still in one round; a caller that waits for the server is late in all of them.
+    assert sorted(slowest)[-2] < TIMEOUT_SECONDS + GRACE_SECONDS, slowest
+    assert max(slowest) < TIMEOUT_SECONDS + STALLED_SECONDS_MAX, slowest
     assert await _seconds_until_healed(store) < 2.0
 
 
