@@ -5,6 +5,7 @@ SETTINGS = frozenset(
         "APP_ENV",
         "AUTO_MIGRATE",
         "CACHE_URL",
+        "CORS_ORIGINS",
         "DATA_DIR",
         "DB_NAME",
         "DUAL_WRITE_ENABLED",

@@ -83,6 +83,7 @@ class HttpSettings:
     sign_in_rate_limit: RateLimit | None
     public_url: str | None
     ui_url: str | None
+    cors_origins: tuple[str, ...] = ()
     trusted_proxies: tuple[Network, ...] = ()
 
     @property
@@ -94,6 +95,11 @@ class HttpSettings:
     def ui_address(self) -> str:
         """The page that browsers open after sign-in."""
         return self.ui_url or f"{self.address}/"
+
+    @property
+    def other_pages(self) -> tuple[str, ...]:
+        """Addresses of pages that belong to the service and may lie on other hosts."""
+        return (*([self.ui_url] if self.ui_url else []), *self.cors_origins)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +296,7 @@ def _http(variables: Variables, *, is_production: bool) -> HttpSettings:
         ),
         public_url=variables.web_address("PUBLIC_URL"),
         ui_url=variables.web_address("UI_URL"),
+        cors_origins=variables.origins("CORS_ORIGINS"),
         trusted_proxies=variables.networks("TRUSTED_PROXIES"),
     )
 

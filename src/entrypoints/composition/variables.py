@@ -16,6 +16,7 @@ _HOST_NAME = re.compile(
 )
 _NUMERIC = re.compile(r"[0-9.]+")
 NETWORKS_MAX = 64
+ORIGINS_MAX = 64
 HOST_EXPECTED = (
     "must be an address of this machine such as 127.0.0.1 or ::1, or its name. The port belongs in PORT"
 )
@@ -74,6 +75,19 @@ class Variables:
         message = "must be an address such as https://tandem.example.org/, without account and fragment"
         self.violation(variable, message)
         return None
+
+    def origins(self, variable: str) -> tuple[str, ...]:
+        """Origins of web pages (scheme, host and port), separated by commas; none if unset."""
+        origins = [part.strip() for part in (self.text(variable) or "").split(",") if part.strip()]
+        wrong = [origin for origin in origins[:ORIGINS_MAX] if not _is_origin(origin)]
+        if wrong:
+            self.violation(
+                variable,
+                f"must have origins such as https://board.example.org, separated by commas, not {wrong[0][:100]!r}",
+            )
+        if len(origins) > ORIGINS_MAX:
+            self.violation(variable, f"must have at most {ORIGINS_MAX} origins")
+        return () if wrong else tuple(origins)
 
     def host(self, variable: str, *, default: str) -> str:
         """The name or the address of a machine, without a port."""
@@ -160,6 +174,13 @@ def is_host(text: str) -> bool:
     except ValueError:
         return _NUMERIC.fullmatch(text) is None and _HOST_NAME.fullmatch(text) is not None
     return True
+
+
+def _is_origin(text: str) -> bool:
+    parts = urlsplit(text) if is_web_address(text) else None
+    if parts is None or not is_host(parts.hostname or ""):
+        return False
+    return text.lower() == f"{parts.scheme}://{parts.netloc}".lower()
 
 
 def is_web_address(text: str) -> bool:

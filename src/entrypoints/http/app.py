@@ -32,6 +32,7 @@ from entrypoints.http.protocol.writes import Writes
 from entrypoints.http.request_layer import AccessLines, Limits, RequestLayer, name_request
 from entrypoints.http.security.authentication import Authentication
 from entrypoints.http.security.cookies import SessionCookies
+from entrypoints.http.security.cross_origin import CrossOrigin
 from entrypoints.http.security.csrf import CrossSiteGuard
 from entrypoints.http.security.proxies import TrustedProxies
 from entrypoints.http.security.rate_limit import RateLimiter
@@ -98,6 +99,7 @@ def create_app(container: Container, *, is_started: Callable[[], bool] = lambda:
             sign_in=RateLimiter.of(settings.http.sign_in_rate_limit),
             proxies=TrustedProxies(networks) if (networks := settings.http.trusted_proxies) else None,
         ),
+        cross_origin=CrossOrigin(settings.http.other_pages),
     )
     return app
 
@@ -144,7 +146,7 @@ def _conventions(container: Container) -> Conventions:
 def _authentication(container: Container) -> Authentication:
     settings, tokens = container.settings(), container.tokens()
     is_https = settings.is_production or settings.http.address.startswith("https://")
-    pages = (settings.http.address, settings.http.ui_address)
+    pages = (settings.http.address, *settings.http.other_pages)
     guard = CrossSiteGuard(tokens.derived_secret("csrf"), addresses=pages)
     return Authentication(
         tokens,

@@ -25,6 +25,7 @@ from entrypoints.http.protocol.request import (
     header,
     leave,
 )
+from entrypoints.http.security.cross_origin import CrossOrigin
 from entrypoints.http.security.proxies import TrustedProxies
 from entrypoints.http.security.rate_limit import RateLimiter
 
@@ -139,8 +140,10 @@ class RequestLayer:
         access_lines: AccessLines,
         authentication: CallerReader,
         limits: Limits,
+        cross_origin: CrossOrigin,
     ) -> None:
         self._app = app
+        self._more_headers = cross_origin.headers
         self._counters = counters
         self._access_lines = access_lines
         self._authentication = authentication
@@ -163,7 +166,7 @@ class RequestLayer:
         request = Request(
             inner, receive, request_id=self._request_id(scope), authentication=self._authentication
         )
-        answering = Answering(send, request, scope=scope)
+        answering = Answering(send, request, scope=scope, more_headers=self._more_headers)
         entered = enter(request)
         try:
             await self._answer(request, receive, answering, started)
@@ -213,6 +216,8 @@ class RequestLayer:
     def _take(self, request: Request) -> None:
         """Counts the request. Raises TooManyRequests."""
         path, limits = request.path, self._limits
+        if request.method == "OPTIONS":
+            return  # Browsers ask so before they make a request for a page of another origin, which then counts.
         if _is_sign_in(path) and limits.sign_in is not None:
             # The user is not known before the sign-in, whichever token the request has.
             allowance = limits.sign_in.take(request.client_address, monotonic())

@@ -1,5 +1,6 @@
 """Sending an answer: the headers that all answers have, compression, and the status for logs and metrics."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from litestar.types import Message, Send
@@ -37,12 +38,16 @@ _FIXED_HEADERS = (
 )
 
 
+MoreHeaders = Callable[[Mapping[str, Any], Sequence[tuple[bytes, bytes]]], list[tuple[bytes, bytes]]]
+
+
 class Answering:
     """Sends the answer with the headers that all answers have, and records its status."""
 
     __slots__ = (
         "_has_started",
         "_is_head",
+        "_more_headers",
         "_request",
         "_scope",
         "_send",
@@ -50,8 +55,10 @@ class Answering:
         "status",
     )
 
-    def __init__(self, send: Send, request: Request, *, scope: Any) -> None:
+    def __init__(self, send: Send, request: Request, *, scope: Any, more_headers: MoreHeaders) -> None:
+        """`more_headers` are those that depend on the request and on the headers of the answer."""
         self._send = send
+        self._more_headers = more_headers
         self._scope = scope
         self._is_head = scope["method"] == "HEAD"
         self._request = request
@@ -84,6 +91,7 @@ class Answering:
         headers = [*message["headers"], *_FIXED_HEADERS, *request.rate_headers, *request.token_headers]
         headers.append((b"x-request-id", self._request.request_id.encode("ascii")))
         headers += [default for default in _DEFAULT_HEADERS if default[0] not in own]
+        headers += self._more_headers(self._scope, headers)
         message["headers"] = headers
         length = own.get(b"content-length", b"")
         # Most answers are short; nothing else is looked at for them.

@@ -29,7 +29,7 @@ class CrossSiteGuard:
 
     def __init__(self, secret: bytes, *, addresses: Collection[str] = ()) -> None:
         self._secret = secret
-        self._origins = frozenset(_origin(address) for address in addresses)
+        self._origins = frozenset(origin_of(address) for address in addresses)
 
     def token(self, session_id: str) -> str:
         """The CSRF token of a session, the same for all its access tokens and in every process."""
@@ -77,7 +77,7 @@ class CrossSiteGuard:
         return hmac.compare_digest(shown, self.token(session_id).encode())
 
 
-def _origin(address: str) -> str:
+def origin_of(address: str) -> str:
     """The origin of an address as browsers write it: in lower case, without the default port of the scheme."""
     parts = urlsplit(address.lower())
     standard = {"http": 80, "https": 443}.get(parts.scheme)

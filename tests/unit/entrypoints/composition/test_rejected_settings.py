@@ -175,6 +175,20 @@ def test_proxies_may_be_addresses_and_networks() -> None:
     assert read_settings({}).http.trusted_proxies == ()
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["*", "null", "board.example.org", "https://board.example.org/", "https://*.example.org", "ftp://a.org"],
+)
+def test_other_origins_are_named_one_by_one(value: str) -> None:
+    (message,) = rejected({"CORS_ORIGINS": f"https://a.example.org, {value}"})
+    assert message.startswith("CORS_ORIGINS must have origins such as https://")
+
+
+def test_origins_may_be_named_in_any_case_and_with_a_port() -> None:
+    settings = read_settings({"CORS_ORIGINS": "https://A.example.org,http://localhost:5173,"})
+    assert settings.http.cors_origins == ("https://A.example.org", "http://localhost:5173")
+
+
 def elliptic_key() -> str:
     key = generate_private_key(SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

@@ -7,6 +7,7 @@ import pytest
 from application.accounts.callers import Callers
 from entrypoints.http.request_layer import Deadlines, Limits, RequestLayer
 from entrypoints.http.security.authentication import Authentication
+from entrypoints.http.security.cross_origin import CrossOrigin
 from entrypoints.http.security.rate_limit import BUCKETS_MAX, RateLimiter
 from tests.unit.entrypoints.http.service import BEN, Service
 
@@ -137,6 +138,7 @@ async def asked(app: Any, service: Service, *, allowed_seconds: float = 5.0) -> 
         access_lines=service.parts.access_log,
         authentication=Authentication(service.parts.tokens, service.build(Callers)),
         limits=Limits(deadlines=Deadlines(allowed_seconds, look_seconds=0.01)),
+        cross_origin=CrossOrigin(()),
     )
     sent: list[dict[str, Any]] = []
 
