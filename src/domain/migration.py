@@ -1,7 +1,8 @@
 """The phases of a live migration, and which step each phase allows."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
 from domain.errors import Conflict
@@ -82,11 +83,12 @@ class Route:
     """Which store answers the reads of a collection.
 
     `shadow_percent` of the callers have their reads repeated by the target, to compare them; `target_percent` of the
-    callers are answered by the target.
+    callers are answered by the target. `since`: from when on the target has had a part in it without interruption.
     """
 
     shadow_percent: int = 0
     target_percent: int = 0
+    since: datetime | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         for percent in (self.shadow_percent, self.target_percent):
@@ -97,3 +99,8 @@ class Route:
     def is_plain(self) -> bool:
         """Whether the source answers everything, and nothing is compared."""
         return self.shadow_percent == 0 and self.target_percent == 0
+
+    def replacing(self, former: "Route | None", *, now: datetime) -> "Route":
+        """This route in place of another one of the same collection."""
+        is_going_on = former is not None and not former.is_plain
+        return replace(self, since=former.since if former is not None and is_going_on else now)

@@ -1,5 +1,6 @@
 """What a move refuses over HTTP: with the reason, where it stands, and the command that helps; nothing is changed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from adapters.ownership.control import Ownership
 from adapters.ownership.source_moves import begin_move
 from domain.migration import ALLOWED, NEXT, Phase, Step
+from tests.integration.ownership_world import until
 from tests.integration.served_move import Served, served
 
 BODIES: dict[Step, dict[str, Any]] = {Step.ROUTE: {"collection": "all", "targetPercent": 1}}
@@ -95,3 +97,27 @@ async def test_a_single_store_names_what_has_to_be_set(tmp_path: Path) -> None:
             answer = await single.post(PATHS.get(step, step), BODIES.get(step))
             assert (answer.status_code, "STORE=dual" in answer.json()["detail"]) == (409, True), step
         assert await single.owner() == before
+
+
+async def test_a_cut_over_waits_until_reads_have_been_compared_for_long_enough(
+    tmp_path: Path, prepared_postgres_url: str
+) -> None:
+    dual = {"STORE": "dual", "DUAL_WRITE_SOURCE": "monty", "POSTGRES_URL": prepared_postgres_url}
+    async with served(tmp_path / "data", **dual, MOVE_SOAK_SECONDS="1") as running:
+        await running.put_in(Phase.VERIFIED)
+        assert "shadow reads compare" in await shadow_of(running)
+        assert (await running.post("routes", {"collection": "all", "shadowPercent": 100})).status_code == 200
+        assert "compared no read" in await shadow_of(running)
+        assert (await running.client.get("/v1/tasks")).status_code == 200
+        await until(lambda: "tandem_shadow_reads_total{" in running.container.stack().render_metrics())
+        answer = await running.post("cutover")
+        assert answer.status_code == 409
+        assert "0 of 1 seconds" in answer.json()["detail"]
+        await asyncio.sleep(1.1)
+        assert (await shadow_of(running)).startswith("No shadow read has differed since")
+
+
+async def shadow_of(running: Served) -> str:
+    """What the guard of shadow reads says."""
+    guards = (await running.client.get("/v1/move")).json()["guards"]
+    return next(str(one["detail"]) for one in guards if one["code"] == "shadow")

@@ -107,7 +107,7 @@ async def test_too_many_differences_set_the_route_back_and_turn_the_guard_red(
         details = await _reported(container, "stepped back")
         assert any("CHANGED, fields title" in detail for detail in details)
         assert not any("tampered" in detail for detail in details)
-        reader = MoveReader(stack)
+        reader = MoveReader(stack, soak_seconds=0, clock=container.clock())
         guards = {one.code: one for one in guards_of(await reader.situation(), step=Step.CUT_OVER)}
         assert not guards["shadow"].is_green
         assert "stepped back" in guards["shadow"].detail
@@ -116,7 +116,7 @@ async def test_too_many_differences_set_the_route_back_and_turn_the_guard_red(
 
 async def test_nothing_routed_and_nothing_found_is_green(variables: dict[str, str]) -> None:
     async with serving(variables) as container:
-        reader = MoveReader(container.stack())
+        reader = MoveReader(container.stack(), soak_seconds=0, clock=container.clock())
         guards = {one.code: one for one in guards_of(await reader.situation(), step=Step.CUT_OVER)}
         assert guards["shadow"].is_green
 

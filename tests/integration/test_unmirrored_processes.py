@@ -28,7 +28,7 @@ async def until_beaten(container: Container) -> None:
 
 
 async def processes_guard(container: Container) -> Guard:
-    reader = MoveReader(container.stack())
+    reader = MoveReader(container.stack(), soak_seconds=0, clock=container.clock())
     guards = guards_of(await reader.situation(), step=Step.CUT_OVER)
     return next(one for one in guards if one.code == "processes")
 

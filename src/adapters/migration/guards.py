@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from adapters.migration.evidence import still_holds
+from adapters.migration.routes import ROUTABLE
 from adapters.migration.steps import SHADOW_STEP
 from adapters.ownership.comparison import LEASE_SECONDS
 from adapters.ownership.control import FIRST_INCARNATION, Ownership
@@ -14,10 +15,23 @@ from application.ports.migration import Guard, MoveProcess, Quarantined, StepTak
 from application.ports.schema import FlawEffect, SchemaFlaw, summary_of
 from application.ports.synchronisation import SyncMetrics
 from domain.errors import Conflict
-from domain.migration import Step
+from domain.migration import Route, Step
 
 LAG_MS_MAX = 10_000
 """A mirror that is further behind does not catch up while writes wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Soak:
+    """How long reads have to be compared without a difference, and how many this process has compared so far."""
+
+    seconds: int
+    now: datetime
+    reads: int
+
+    def ends_at(self, since: datetime) -> datetime:
+        """When reads that have been clean since then have been so for long enough."""
+        return since + timedelta(seconds=self.seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +51,8 @@ class Situation:
     """Whether it is known that something was."""
     horizon: datetime | None = None
     """The instant up to which everything was compared; None without a verification."""
+    soak: Soak
+    """What a cut-over asks of shadow reads."""
     flaws: Mapping[str, Sequence[SchemaFlaw] | None] = field(default_factory=dict)
     """What somebody removed from the schema of each store, the source first; None for one that cannot be read."""
 
@@ -201,21 +217,43 @@ def _evidence(situation: Situation) -> Guard:
 
 
 def _shadow(situation: Situation) -> Guard:
-    newest = newest_step(situation.steps, Step.ROUTE)
-    since = situation.steps if newest is None else situation.steps[situation.steps.index(newest) :]
-    found = [taken for taken in since if taken.step == SHADOW_STEP]
-    if found:
-        return Guard(
-            code="shadow",
-            is_green=False,
-            detail=f"{found[-1].detail} ({_minute(found[-1].at)}).",
-            remedy="Type: tandem move verify --full, then tandem move route all --shadow 10",
+    """Reads of every collection that may be routed are compared, or answered by the target, and none has differed."""
+    steps = situation.steps
+    found = newest_step(steps, SHADOW_STEP)
+    later = steps if found is None else steps[steps.index(found) + 1 :]
+    routed = [step.at for step in later if step.step == Step.ROUTE]
+    if found is not None and not routed:
+        return _red_shadow(
+            f"{found.detail} ({_minute(found.at)}).",
+            "Type: tandem move verify --full, then tandem move route all --shadow 10",
         )
-    shadowed = [name for name, route in situation.owner.routes.items() if route.shadow_percent]
-    if not shadowed or newest is None:
-        return Guard(code="shadow", is_green=True, detail="No reads are compared by shadow reads.")
-    detail = f"No shadow read has differed since {_minute(newest.at)} ({', '.join(sorted(shadowed))})."
-    return Guard(code="shadow", is_green=True, detail=detail)
+    if not situation.soak.seconds:
+        detail = "No shadow read has differed; MOVE_SOAK_SECONDS asks for none."
+        return Guard(code="shadow", is_green=True, detail=detail)
+    routes = situation.owner.routes
+    left_out = [name for name in ROUTABLE if routes.get(name, Route()).is_plain]
+    if left_out:
+        return _red_shadow(
+            f"No shadow reads compare {', '.join(left_out)}.", "Type: tandem move route all --shadow 10"
+        )
+    begun = [routes[name].since or situation.soak.now for name in ROUTABLE]
+    return _soaked(situation.soak, since=max([*begun, *(routed[:1] if found is not None else [])]))
+
+
+def _soaked(soak: Soak, *, since: datetime) -> Guard:
+    if not soak.reads:
+        detail = "This process has compared no read since it started."
+        return _red_shadow(detail, "Let people use the service, or read something yourself.")
+    if soak.now < soak.ends_at(since):
+        passed = int((soak.now - since).total_seconds())
+        detail = f"Shadow reads have found no difference for {passed} of {soak.seconds} seconds."
+        return _red_shadow(detail, f"Wait until {_minute(soak.ends_at(since))}, or change MOVE_SOAK_SECONDS.")
+    detail = f"No shadow read has differed since {_minute(since)}; this process has compared {soak.reads}."
+    return Guard(code="shadow", is_green=True, detail=detail, since=since)
+
+
+def _red_shadow(detail: str, remedy: str) -> Guard:
+    return Guard(code="shadow", is_green=False, detail=detail, remedy=remedy)
 
 
 def _rehearsal(situation: Situation) -> Guard:
@@ -227,7 +265,7 @@ def _rehearsal(situation: Situation) -> Guard:
     return Guard(code="rehearsal", is_green=True, detail=detail, since=newest.at)
 
 
-def newest_step(steps: Sequence[StepTaken], step: Step) -> StepTaken | None:
+def newest_step(steps: Sequence[StepTaken], step: str) -> StepTaken | None:
     """The newest step of this kind; None where it was never taken."""
     return next((taken for taken in reversed(steps) if taken.step == step), None)
 

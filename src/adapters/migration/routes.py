@@ -6,11 +6,12 @@ from enum import Enum, auto
 from functools import lru_cache
 from hashlib import blake2b
 
-from adapters.records.specs import API_TOKENS, AUDIT_LOGS, CONTROL, SESSIONS
+from adapters.records.specs import API_TOKENS, AUDIT_LOGS, CONTROL, ENTITY_SPECS, SESSIONS
 from domain.migration import Route
 
 NEVER_ROUTED = frozenset(spec.collection for spec in (SESSIONS, API_TOKENS, AUDIT_LOGS, CONTROL))
 """Sessions and tokens decide who somebody is; entries and control records say different things in each store."""
+ROUTABLE = tuple(spec.collection for spec in ENTITY_SPECS if spec.collection not in NEVER_ROUTED)
 SHARES = 10_000
 SHARES_KNOWN_MAX = 10_000
 ROUTES_AGE_SECONDS_MAX = 2.5

@@ -7,6 +7,7 @@ compare-and-set that also fails after a restore, when a plain counter would reac
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -262,7 +263,7 @@ def _to_value(ownership: Ownership) -> dict[str, Any]:
         "phase": ownership.phase.value,
         "since": ownership.since,
         "routes": {
-            collection: [route.shadow_percent, route.target_percent]
+            collection: [route.shadow_percent, route.target_percent, _to_ms(route.since)]
             for collection, route in ownership.routes.items()
         },
     }
@@ -283,5 +284,14 @@ def _from_value(value: dict[str, Any]) -> Ownership:
         move=value["move"],
         phase=Phase(value["phase"]),
         since=value["since"],
-        routes={collection: Route(*percents) for collection, percents in value["routes"].items()},
+        routes={collection: _route(*stored) for collection, stored in value["routes"].items()},
     )
+
+
+def _to_ms(at: datetime | None) -> int | None:
+    return None if at is None else round(at.timestamp() * 1_000)
+
+
+def _route(shadow_percent: int, target_percent: int, since_ms: int | None = None) -> Route:
+    since = None if since_ms is None else datetime.fromtimestamp(since_ms / 1_000, UTC)
+    return Route(shadow_percent, target_percent, since)

@@ -79,7 +79,7 @@ class Move:
         self._clock = clock
         self._identifiers = identifiers
         self._evidence = MoveEvidence(stack, clock=clock)
-        self._reader = MoveReader(stack)
+        self._reader = MoveReader(stack, soak_seconds=settings.move_soak_seconds, clock=clock)
 
     async def status(self) -> MoveStatus:
         return await self._reader.status()
@@ -213,8 +213,11 @@ class Move:
             return
         chosen = known if collection == ALL else [collection]
 
+        at = self._clock.now()
+
         def routed(now: Ownership) -> Ownership:
-            routes = {**now.routes, **dict.fromkeys(chosen, route)}
+            replaced = {name: route.replacing(now.routes.get(name), now=at) for name in chosen}
+            routes = {**now.routes, **replaced}
             used = {name: one for name, one in routes.items() if not one.is_plain}
             return replace(now, routes=used, phase=Phase.READING if used else Phase.VERIFIED)
 
@@ -225,7 +228,7 @@ class Move:
 
     async def rehearse(self, *, by: str, is_dry_run: bool = False) -> SwitchResult:
         await self.require(Step.REHEARSE)
-        guards = [one for one in await self._guards(Step.CUT_OVER) if one.code != "rehearsal"]
+        guards = [one for one in await self._guards(Step.CUT_OVER) if one.code not in ("rehearsal", "shadow")]
         if is_dry_run:
             return await self._result(0, guards, is_dry_run=True)
         require_green(guards)

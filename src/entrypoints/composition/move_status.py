@@ -6,7 +6,7 @@ from datetime import datetime
 
 from adapters.migration.checkpoints import Destination, checkpoints_of
 from adapters.migration.evidence import load_evidence, load_horizon, still_holds
-from adapters.migration.guards import Situation, guards_of, newest_step, processes_of
+from adapters.migration.guards import Situation, Soak, guards_of, newest_step, processes_of
 from adapters.migration.quarantine import Quarantine
 from adapters.migration.recheck import foreign_trouble, is_edited
 from adapters.migration.steps import steps_of
@@ -17,6 +17,7 @@ from adapters.records.lanes import Positions
 from adapters.records.record_store import RecordStore
 from adapters.records.revisions import flaws_of
 from adapters.records.specs import ENTITY_SPECS
+from application.ports.clock import Clock
 from application.ports.migration import CollectionMove, MoveProcess, MoveStatus
 from application.ports.schema import SchemaFlaw
 from domain.errors import StoreUnavailable
@@ -30,8 +31,10 @@ STEPS_SHOWN_MAX = 50
 class MoveReader:
     """Reads; changes nothing."""
 
-    def __init__(self, stack: StoreStack) -> None:
+    def __init__(self, stack: StoreStack, *, soak_seconds: int, clock: Clock) -> None:
         self._stack = stack
+        self._soak_seconds = soak_seconds
+        self._clock = clock
 
     async def situation(self) -> Situation:
         """What the guards look at. Raises StoreUnavailable where the source does not answer."""
@@ -52,6 +55,11 @@ class MoveReader:
             is_edited=horizon is not None and counts is not None and is_edited(horizon, counts),
             horizon=None if horizon is None else horizon.at,
             flaws=await self._flaws(can_read_target=trouble is None),
+            soak=Soak(
+                seconds=self._soak_seconds,
+                now=self._clock.now(),
+                reads=stack.read_routing.reads_at_target,
+            ),
         )
 
     async def _flaws(self, *, can_read_target: bool) -> Mapping[str, Sequence[SchemaFlaw] | None]:

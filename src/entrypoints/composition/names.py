@@ -23,6 +23,7 @@ SETTINGS = frozenset(
         "LOG_LEVEL",
         "MONGODB_URI",
         "MONTY_STORAGE",
+        "MOVE_SOAK_SECONDS",
         "PORT",
         "POSTGRES_HOST",
         "POSTGRES_NAME",

@@ -181,6 +181,11 @@ class StackReadRouting:
         """How many reads of a collection this process has asked the source for although the target was to answer."""
         return sum(count for (name, _), count in self.store.fallbacks.items() if name == collection)
 
+    @property
+    def reads_at_target(self) -> int:
+        """How many reads this process has compared, or had answered by the target, since it started."""
+        return self._shadows.compared.total() + sum(self.store.answered.values())
+
     def render_metrics(self) -> str:
         """What was counted, as Prometheus text; empty as long as nothing was routed."""
         shadows = self._shadows

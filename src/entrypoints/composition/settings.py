@@ -15,6 +15,8 @@ from entrypoints.composition.variables import InvalidSettings, Network, Variable
 
 DATA_DIR = ".tandem"
 RATE_MAX = 1_000_000
+SOAK_SECONDS_IN_PRODUCTION = 3_600
+SOAK_SECONDS_MAX = 30 * 86_400
 GOOGLE_ISSUER = "https://accounts.google.com"
 
 
@@ -125,6 +127,7 @@ class Settings:
     google: GoogleSettings | None
     retention_days: int
     verify_rate: int
+    move_soak_seconds: int
     log_level: str
     log_format: str
 
@@ -201,6 +204,12 @@ def _settings(variables: Variables) -> Settings:
         public_key=public_key,
         google=_google(variables, is_production=is_production),
         retention_days=variables.integer("RETENTION_DAYS", default=30, least=1, most=36_500),
+        move_soak_seconds=variables.integer(
+            "MOVE_SOAK_SECONDS",
+            default=SOAK_SECONDS_IN_PRODUCTION if is_production else 0,
+            least=0,
+            most=SOAK_SECONDS_MAX,
+        ),
         verify_rate=variables.integer("VERIFY_RATE", default=200, least=0, most=20_000),
         log_level=variables.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO"),
         log_format=variables.choice(

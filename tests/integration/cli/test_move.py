@@ -28,6 +28,8 @@ OWNER_AFTER = {"cutover": "postgres", "rollback": "monty"}
 PHASE_AFTER = {
     "backfill --wait": "backfilled",
     "verify --full --wait": "verified",
+    "route all --shadow 10": "reading",
+    "route all --shadow 10 --target 10": "reading",
     "cutover": "cut over",
     "rollback": "verified",
     "finish": "finished",

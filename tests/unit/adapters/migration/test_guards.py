@@ -8,6 +8,7 @@ import pytest
 from adapters.migration.guards import (
     LAG_MS_MAX,
     Situation,
+    Soak,
     guards_of,
     newest_step,
     processes_of,
@@ -85,6 +86,7 @@ GREEN = Situation(
     quarantined=[replace(HELD, decision="skip", decided_because="A draft.")],
     processes=[MIRRORING],
     steps=[REHEARSED],
+    soak=Soak(seconds=0, now=AT, reads=0),
 )
 
 
