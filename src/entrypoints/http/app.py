@@ -22,10 +22,10 @@ from entrypoints.http.operator import OPERATOR
 from entrypoints.http.projects.controller import PROJECTS
 from entrypoints.http.projects.timelines import TIMELINES
 from entrypoints.http.protocol.admission import Connections
-from entrypoints.http.protocol.answers import answer_error
 from entrypoints.http.protocol.connection import BoundedConnection, within
 from entrypoints.http.protocol.cursors import Cursors, Pages
 from entrypoints.http.protocol.endpoint import Conventions, routes_of
+from entrypoints.http.protocol.error_answers import answer_error
 from entrypoints.http.protocol.openapi import openapi_document
 from entrypoints.http.protocol.resource import Resource, collections_of, views_of
 from entrypoints.http.protocol.writes import Writes

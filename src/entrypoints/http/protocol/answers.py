@@ -6,24 +6,14 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from functools import lru_cache
 from operator import attrgetter
-from typing import Annotated, Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
 import msgspec
-from litestar import Response
-from litestar.connection import Request as FrameworkRequest
-from litestar.exceptions import HTTPException
-from litestar.types import Receive, Scope, Send
-from loguru import logger
 
-from domain.errors import Invalid, NotFound, TandemError
-from entrypoints.http.protocol.problems import (
-    PROBLEM_TYPE,
-    InternalError,
-    MethodNotAllowed,
-    problem,
-    problem_headers,
-)
-from entrypoints.http.protocol.request import RawHeaders, required_request
+from entrypoints.http.protocol.request import RawHeaders
+
+if TYPE_CHECKING:  # commands show views without the framework, which takes a tenth of a second to load
+    from litestar.types import Receive, Scope, Send
 
 V = TypeVar("V", bound=msgspec.Struct)
 
@@ -62,7 +52,7 @@ class Answer:
         described = ((b"content-type", media_type), (b"content-length", b"%d" % len(body)))
         self.headers = [*(described if status not in (204, 304) else ()), *headers]
 
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: "Scope", _receive: "Receive", send: "Send") -> None:
         await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
@@ -173,28 +163,3 @@ class Views:
         """The view of an entity as JSON values."""
         values: dict[str, object] = msgspec.to_builtins(self.of(entity))
         return values
-
-
-def answer_error(_request: FrameworkRequest[Any, Any, Any], error: Exception) -> Response[bytes]:
-    """The exception handler of the application."""
-    request = required_request()
-    known = _known(error)
-    if isinstance(known, InternalError):
-        logger.bind(request_id=request.request_id).opt(exception=error).error(
-            "Unexpected {} at {} {}", type(error).__name__, request.method, request.route
-        )
-    status, body = problem(known, path=request.path, request_id=request.request_id)
-    return Response(content=body, status_code=status, media_type=PROBLEM_TYPE, headers=problem_headers(known))
-
-
-def _known(error: Exception) -> TandemError:
-    """The error as a TandemError. The framework only raises errors of routing."""
-    if isinstance(error, TandemError):
-        return error
-    if not isinstance(error, HTTPException) or error.status_code >= 500:
-        return InternalError()
-    if error.status_code == 404:
-        return NotFound("There is nothing at this address.")
-    if error.status_code == 405:
-        return MethodNotAllowed(allow=(error.headers or {}).get("allow", "").split(", "))
-    return Invalid("The request is malformed.")
