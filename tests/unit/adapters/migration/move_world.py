@@ -8,6 +8,7 @@ from typing import ClassVar, TypeVar
 
 from adapters.migration.following import SourceState, source_state, successor_of
 from adapters.migration.ownership_change import ChangeOfOwner
+from adapters.migration.recheck import Recheck
 from adapters.ownership import control
 from adapters.ownership.control import Gate, Ownership, Role
 from adapters.records.change_set import ChangeSet, DeliveryMark, LaneStamp, Put
@@ -131,7 +132,7 @@ class MovingService(Service):
     async def undelivered(self) -> int:
         return await self.raw_source.count(AUDIT_LOGS.collection, UNDELIVERED_ENTRIES)
 
-    def change(self) -> ChangeOfOwner:
+    def change(self, recheck: Recheck | None = None) -> ChangeOfOwner:
         """The move of the ownership to the target."""
         return self.kind_of_change(
             source=self.side,
@@ -140,6 +141,7 @@ class MovingService(Service):
             deliver=self.deliver,
             undelivered=self.undelivered,
             follow=self.follow,
+            recheck=recheck,
         )
 
     async def follow(self) -> bool:

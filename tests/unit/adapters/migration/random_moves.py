@@ -5,9 +5,10 @@ at any call, and the mirror is restored from older copies. Its seed repeats it.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from adapters.migration.following import owner_among, source_state
+from adapters.migration.ownership_change import ChangeOfOwner
 from adapters.ownership.control import Gate, Ownership, Role
 from adapters.records.record import ID, VERSION, Record
 from adapters.records.record_store import StoreRefused
@@ -27,7 +28,6 @@ from tests.unit.adapters.migration.random_processes import Chance, Member, OneTh
 from tests.unit.adapters.ownership.world import Database, world_in_memory
 from tests.unit.contracts.builders import change_set, entry, numbered_id, put, same, task
 
-T = TypeVar("T")
 STEPS = 400
 PROCESSES = 3
 AT_ONCE_MAX = 4
@@ -36,6 +36,7 @@ COPIES_MAX = 4
 SILENT_SECONDS = 20.0
 SETTLING_ROUNDS_MAX = 40
 EXPECTED = (TandemError, StoreRefused, Ended)
+Deed = Callable[[Member], Awaitable[None]]
 
 
 @dataclass
@@ -51,8 +52,13 @@ class Attempt:
 class RandomMove:
     """One run. `findings` are the promises that were broken, in words."""
 
+    first_version: ClassVar[int] = 1
+    """The first version of a task that has an entry."""
+    steps: ClassVar[int] = STEPS
+    fault_share: ClassVar[float] = 0.001
+
     def __init__(self, seed: int, kind: type[MovingService] = MovingService) -> None:
-        self._chance = Chance(seed)
+        self._chance = Chance(seed, fault_share=self.fault_share)
         self._random = self._chance.random
         self.happened = self._chance.happened
         self.acknowledged: list[Attempt] = []
@@ -66,15 +72,23 @@ class RandomMove:
     async def run(self) -> None:
         """Fills the installation, lets things happen, and checks every promise afterwards."""
         self.world = await world_in_memory()
+        await self._fill()
         self._members = [Member(self._chance, self._entering) for _ in range(PROCESSES)]
         calls = RandomCalls(self._chance)
         await self._members[0].begin(self._kind(self.world, "first", calls=calls), calls)
         self._chance.is_calm = False
-        for _ in range(STEPS):
+        for _ in range(self.steps):
             await self._step()
         await asyncio.gather(*self._tasks)
         self._chance.is_calm = True
         await self._check()
+
+    async def _fill(self) -> None:
+        """What the first store holds before the mirror began."""
+
+    async def _change(self, service: MovingService) -> ChangeOfOwner:
+        """A move that nothing forbids. Raises Conflict."""
+        return service.change()
 
     async def _entering(self, calls: RandomCalls) -> MovingService:
         """A process that has to start yet, with the owner that it finds."""
@@ -99,7 +113,15 @@ class RandomMove:
                 await asyncio.sleep(0)
             return
         member = self._random.choice(self._members)
-        deeds = {
+        deeds = self._deeds()
+        (deed,) = self._random.choices(list(deeds), weights=list(deeds.values()))
+        task_ = asyncio.create_task(self._tried(deed, member))
+        self._tasks.add(task_)
+        task_.add_done_callback(self._tasks.discard)
+
+    def _deeds(self) -> dict[Deed, int]:
+        """What may happen, and how often in comparison."""
+        return {
             self._write: 8,
             self._deliver: 6,
             self._compare: 4,
@@ -112,12 +134,8 @@ class RandomMove:
             self._end: 1,
             self._stop: 1,
         }
-        (deed,) = self._random.choices(list(deeds), weights=list(deeds.values()))
-        task_ = asyncio.create_task(self._tried(deed, member))
-        self._tasks.add(task_)
-        task_.add_done_callback(self._tasks.discard)
 
-    async def _tried(self, deed: Callable[[Member], Awaitable[None]], member: Member) -> None:
+    async def _tried(self, deed: Deed, member: Member) -> None:
         """What is refused, or ends with its process, was not promised."""
         try:
             await deed(member)
@@ -147,15 +165,15 @@ class RandomMove:
         await member.follow()
 
     async def _move(self, member: Member) -> None:
-        await self._moved(member, lambda service: service.change().run())
+        await self._moved(member, ChangeOfOwner.run)
 
     async def _rehearse(self, member: Member) -> None:
-        await self._moved(member, lambda service: service.change().rehearse())
+        await self._moved(member, ChangeOfOwner.rehearse)
 
-    async def _moved(self, member: Member, move: Callable[[MovingService], Awaitable[object]]) -> None:
+    async def _moved(self, member: Member, move: Callable[[ChangeOfOwner], Awaitable[object]]) -> None:
         self._moves_under_way += 1
         try:
-            await move(await member.running())
+            await move(await self._change(await member.running()))
         finally:
             self._moves_under_way -= 1
 
@@ -210,7 +228,7 @@ class RandomMove:
         try:
             service = await self._settled()
             await self._require_kept(service, "the owner")
-            await service.change().run()
+            await (await self._change(service)).run()
             await self._require_kept(await self._settled(), "the next owner")
         except (TandemError, StoreRefused, AssertionError) as failure:
             self.findings.append(f"the installation cannot go on: {failure!r}")
@@ -245,7 +263,7 @@ class RandomMove:
         ]
         for id_, record in tasks.items():
             versions = sorted(one[VERSION] for one in entries.values() if one["entityId"] == id_)
-            if versions != list(range(1, record[VERSION] + 1)):
+            if versions != list(range(self.first_version, record[VERSION] + 1)):
                 self.findings.append(
                     f"{name} has the versions {versions} of {id_}, which is at {record[VERSION]}"
                 )
@@ -259,9 +277,16 @@ def _holds(record: Record | None, attempt: Attempt) -> bool:
     return bool(record[VERSION] > attempt.version or record["title"] == attempt.title)
 
 
+R = TypeVar("R", bound=RandomMove)
+
+
 def run_seed(seed: int, kind: type[MovingService] = MovingService) -> RandomMove:
     """The run of one seed, which has ended."""
-    run = RandomMove(seed, kind)
+    return ended(RandomMove(seed, kind))
+
+
+def ended(run: R) -> R:
+    """The run, once it has ended."""
     with asyncio.Runner(loop_factory=OneThreadLoop) as runner:
         runner.run(run.run())
     return run

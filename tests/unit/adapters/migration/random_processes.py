@@ -13,8 +13,6 @@ from tests.unit.adapters.dual_write.virtual_time import VirtualTimeLoop
 from tests.unit.adapters.migration.move_world import LATER, Calls, Ended, MovingService
 
 T = TypeVar("T")
-FAULT_SHARE = 0.001
-"""Of the calls to a store, for each kind of fault."""
 IMPATIENT_SHARE = 0.2
 """Of the processes that find a move under way: for these its time is over."""
 TURNS = (0, 0, 0, 1, 2, 5, 60)
@@ -24,15 +22,17 @@ TURNS = (0, 0, 0, 1, 2, 5, 60)
 class Chance:
     """What happens by chance in one run, and how often it did. Nothing does while it `is_calm`."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, fault_share: float) -> None:
+        """`fault_share`: of the calls to a store, for each kind of fault."""
         self.random = Random(seed)
+        self._fault_share = fault_share
         self.is_calm = True
         self.happened: Counter[str] = Counter()
 
     def fault(self) -> str | None:
         """What happens at a call, if anything."""
         kinds = ("failed", "reply lost", "ended before", "ended after")
-        place = int(self.random.random() / FAULT_SHARE)
+        place = int(self.random.random() / self._fault_share)
         if self.is_calm or place >= len(kinds):
             return None
         self.happened[kinds[place]] += 1
