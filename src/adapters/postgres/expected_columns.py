@@ -16,7 +16,7 @@ from adapters.postgres.columns import (
 from adapters.records.fields import FieldKind
 from adapters.records.specs import ALL_SPECS, RecordSpec
 
-TEXT, NUMBER, BOOLEAN, INSTANT, DAY, JSON, TOKENS = (
+TEXT, NUMBER, BOOLEAN, INSTANT, DAY, JSON, TOKENS, OID = (
     "text",
     "bigint",
     "boolean",
@@ -24,6 +24,7 @@ TEXT, NUMBER, BOOLEAN, INSTANT, DAY, JSON, TOKENS = (
     "date",
     "jsonb",
     "tsvector",
+    "oid",
 )
 """The types as PostgreSQL names them."""
 REVISIONS: Final = "alembic_version"
@@ -91,6 +92,7 @@ OWN_TABLES: Final[Mapping[str, Sequence[ExpectedColumn]]] = {
         _IS_CHECKPOINTED,
     ),
     "tandem_foreign_changes": (_own("table_name", TEXT), _own("statements", NUMBER)),
+    "tandem_tables": (_own("table_name", TEXT), _own("table_oid", OID)),
 }
 """The columns of the tables that hold no records."""
 EXPECTED_COLUMNS: Final[Mapping[str, Sequence[ExpectedColumn]]] = {

@@ -16,6 +16,7 @@ from adapters.postgres.errors import Refused, SchemaAltered, SchemaClosed
 from adapters.postgres.expected_columns import OWN_TABLES, REVISIONS
 from adapters.postgres.installed_columns import Flaw, Run, flaws_of_columns
 from adapters.postgres.installed_parts import flaws_of
+from adapters.postgres.installed_tables import flaws_of_tables
 from adapters.postgres.origins import raised_by
 from adapters.postgres.rows import FORMS
 from adapters.postgres.statements import written_columns
@@ -128,8 +129,15 @@ async def schema_flaws_of(run: Run) -> Sequence[Flaw]:
     missing = [Flaw(flaw, ()) for flaw in missing_in(found)]
     # A column that is missing takes its indexes and checks along.
     whole = [table for table, columns in _expected().items() if set(columns) <= set(found.get(table, ()))]
+    of_tables, replaced = await flaws_of_tables(run, whole)
+    own = [table for table in whole if table not in replaced]
     # A column that is changed back takes its checks along, so columns come first.
-    return [*missing, *await flaws_of_columns(run), *await flaws_of(run, whole)]
+    return [
+        *missing,
+        *of_tables,
+        *await flaws_of_columns(run),
+        *await flaws_of(run, own),
+    ]
 
 
 def _expected() -> dict[str, Sequence[str]]:

@@ -7,7 +7,7 @@ from adapters.postgres.installed_schema import OWN_COLUMNS
 from adapters.postgres.rows import FORMS
 
 ALL = ("SELECT", "INSERT", "UPDATE", "DELETE")
-READ_ONLY = ("alembic_version", "tandem_foreign_changes")
+READ_ONLY = ("alembic_version", "tandem_foreign_changes", "tandem_tables")
 """Tables that only migrations write, and a function that has the rights of their owner."""
 _MISSING = """
     SELECT name, string_agg(privilege, ', ' ORDER BY place), quote_ident(current_user)

@@ -27,7 +27,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy import Index as TableIndex
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP, TSVECTOR
+from sqlalchemy.dialects.postgresql import JSONB, OID, TIMESTAMP, TSVECTOR
 from sqlalchemy.sql.expression import ColumnElement
 from sqlalchemy.types import TypeEngine
 
@@ -128,6 +128,14 @@ FOREIGN_CHANGES = Table(
     Column("statements", BigInteger(), nullable=False),
 )
 """How many statements of other programs have changed each table; a trigger counts them."""
+
+MADE = Table(
+    "tandem_tables",
+    metadata,
+    Column("table_name", Text(), primary_key=True),
+    Column("table_oid", OID(), nullable=False),
+)
+"""Which tables the migrations have made."""
 
 TABLES: dict[str, Table] = {spec.collection: _table_of(spec) for spec in ALL_SPECS}
 """Each table by its collection."""

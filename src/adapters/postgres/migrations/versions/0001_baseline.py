@@ -162,6 +162,12 @@ SEEN = (
 FOREIGN_CHANGES = (
     "CREATE TABLE tandem_foreign_changes (table_name text PRIMARY KEY, statements bigint NOT NULL)"
 )
+MADE = "CREATE TABLE tandem_tables (table_name text PRIMARY KEY, table_oid oid NOT NULL)"
+NOTE = (
+    "INSERT INTO tandem_tables SELECT relname, oid FROM pg_class"
+    " WHERE relnamespace = current_schema()::regnamespace AND relname = ANY(ARRAY[{names}])"
+)
+"""A table that somebody puts in the place of another one has another number."""
 FOREIGN_CHANGE_COUNT = """
 CREATE FUNCTION tandem_count_foreign_change() RETURNS trigger LANGUAGE plpgsql
 SECURITY DEFINER SET search_path FROM CURRENT AS $$
@@ -198,9 +204,13 @@ def upgrade() -> None:
         where = f" WHERE {condition}" if condition else ""
         ordered = ", ".join(f"{column} NULLS FIRST" for column in columns.split(", "))
         op.execute(f"CREATE INDEX {collection}_{name} ON {_table(collection)} ({ordered}, mongo_id){where}")
+    op.execute(MADE)
+    own = ("tandem_lanes", "tandem_seen", "tandem_foreign_changes", "tandem_tables")
+    op.execute(NOTE.format(names=", ".join(f"'{name}'" for name in (*own, *map(_table, COLUMNS)))))
 
 
 def downgrade() -> None:
+    op.execute("DROP TABLE tandem_tables")
     op.execute("DROP TABLE tandem_lanes")
     op.execute("DROP TABLE tandem_seen")
     for collection in COLUMNS:
