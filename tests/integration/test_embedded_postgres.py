@@ -161,6 +161,18 @@ def test_a_new_directory_gets_a_durable_database_with_byte_order_that_keeps_its_
         server.stop()
 
 
+def test_the_name_of_a_directory_may_have_any_bytes(data_directory: Path) -> None:
+    directory = Path(os.fsdecode(os.fsencode(data_directory) + b"/caf\xe9"))
+    copy_cluster(directory)
+    server = EmbeddedPostgres(directory)
+    server.start()
+    try:
+        with psycopg.connect(server.url) as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+    finally:
+        server.stop()
+
+
 def test_a_stopped_server_leaves_no_process_and_no_socket(directory: Path, server: EmbeddedPostgres) -> None:
     server.start()
     sockets = Path(server.url.split("host=")[1].split("&")[0])

@@ -169,7 +169,7 @@ class EmbeddedPostgres:
         deadline = time.monotonic() + READY_SECONDS_MAX
         while self.process_id is not None:
             with suppress(FileNotFoundError):
-                lines = (cluster.data / "postmaster.pid").read_text().splitlines()
+                lines = (cluster.data / "postmaster.pid").read_text(errors="replace").splitlines()
                 if len(lines) > STATUS_LINE and lines[STATUS_LINE].strip() == "ready":
                     return
             if time.monotonic() > deadline:

@@ -72,7 +72,9 @@ class PurgeExpired:
         cutoff = stamp.at - timedelta(days=self.retention_days)
         if is_dry_run:
             counts = await expired_counts(self.begin(actor), cutoff, stamp.at)
-            return RetentionRun(at=stamp.at, cutoff=cutoff, removed=counts, is_dry_run=True)
+            return RetentionRun(
+                at=stamp.at, cutoff=cutoff, removed=counts, detached=None, kept=None, is_dry_run=True
+            )
         sweep = _Sweep(self.begin, actor, stamp, cutoff)
         await sweep.go_through(lambda work, page: work.projects.trashed_before(cutoff, page), gather_project)
         await sweep.go_through(

@@ -12,14 +12,14 @@ class RetentionRun:
 
     `removed` counts removed records by collection, dependent ones included; in a dry run the expired entities alone.
     `detached` counts entities that lost a removed label, parent or team; `kept` those that wait for another run because
-    they, or something in them, changed.
+    they, or something in them, changed. Nobody knows either before the run, so both are None in a dry run.
     """
 
     at: datetime
     cutoff: datetime
     removed: Mapping[str, int]
-    detached: int = 0
-    kept: int = 0
+    detached: int | None = 0
+    kept: int | None = 0
     is_complete: bool = True
     is_dry_run: bool = False
 

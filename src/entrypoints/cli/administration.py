@@ -175,5 +175,7 @@ def _print_run(console: Console, view: View) -> None:
         console.line(
             f"{view['kept']} records are still in use or were being changed, and are kept until the next run."
         )
+    if view["isDryRun"]:
+        console.line("What they take along, such as assignments, is not counted before.")
     if not view["isComplete"]:
         console.line("More records are due; the next run removes them.")

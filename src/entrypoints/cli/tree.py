@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from entrypoints.cli.console import Console
+from entrypoints.composition.variables import is_utf8
 
 
 class TandemCommand(click.Command):
@@ -18,6 +19,12 @@ class TandemCommand(click.Command):
         self.params.append(click.Option(["--json", "as_json"], is_flag=True, help=help_text))
 
     def invoke(self, ctx: click.Context) -> object:
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name or "")
+            for text in value if isinstance(value, tuple) else (value,):
+                # Names of files are bytes, and are paths here.
+                if isinstance(text, str) and not is_utf8(text):
+                    raise click.BadParameter("It is not UTF-8 text.", ctx=ctx, param=parameter)
         ctx.params["console"] = Console(as_json=ctx.params.pop("as_json"))
         return super().invoke(ctx)
 

@@ -67,11 +67,15 @@ class _Unreadable(Exception):
 
 
 def _text_of(file: Path) -> str | None:
-    """The text of the file; None where there is none, or a directory. Raises _Unreadable."""
+    """The text of the file; None where there is none, or a virtual environment. Raises _Unreadable."""
     try:
         mode = file.stat().st_mode
-        if stat.S_ISDIR(mode):  # a common name for a virtual environment
-            return None
+        if stat.S_ISDIR(mode):
+            if (file / "pyvenv.cfg").exists():  # a common name for a virtual environment
+                return None
+            raise _Unreadable(
+                "is a directory, as Docker makes one for a file that is not there. Remove it, or put the file there"
+            )
         if not stat.S_ISREG(mode):
             raise _Unreadable(
                 "is not a file. Move it away, and give the settings in a file or the environment"

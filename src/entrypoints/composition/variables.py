@@ -65,7 +65,11 @@ class Variables:
         """The trimmed text; None if unset."""
         if variable not in self.known:
             raise KeyError(variable)
-        return self.values.get(variable, "").strip() or None
+        text = self.values.get(variable, "").strip()
+        if not is_utf8(text):
+            self.violation(variable, "is not UTF-8 text. Set it again in a terminal that writes UTF-8")
+            return None
+        return text or None
 
     def web_address(self, variable: str) -> str | None:
         """An absolute http:// or https:// address that is safe in a header and can take a query; None if unset."""
@@ -158,6 +162,11 @@ class Variables:
                 variable, "must not contain all addresses: every client could then claim any address"
             )
         return networks
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the text can be encoded. Python reads other bytes of arguments and settings as lone surrogates."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _network(text: str) -> Network | None:

@@ -61,15 +61,15 @@ class RetentionRunView(Struct, rename="camel"):
     """The result of one retention run: removed records by collection (in a dry run: expired ones, without dependents).
 
     `detached` counts remaining records that lost a reference to a removed label, parent or team. `kept` counts expired
-    records that wait for the next run because they changed during this one or still contain active records. If
-    `isComplete` is false, the next run continues.
+    records that wait for the next run because they changed during this one or still contain active records; a dry run
+    cannot know either, so both are null. If `isComplete` is false, the next run continues.
     """
 
     at: InstantText
     cutoff: InstantText
     removed: dict[str, int]
-    detached: int
-    kept: int
+    detached: int | None
+    kept: int | None
     is_complete: bool
     is_dry_run: bool
 

@@ -429,6 +429,7 @@ async def test_a_dry_run_counts_and_removes_nothing(world: World) -> None:
     world.clock.days = DAYS + 1
     run = await world.purge(actor(admin=True), is_dry_run=True)
     assert run.is_dry_run
+    assert (run.detached, run.kept) == (None, None)
     assert run.removed == {"projects": 1, "tasks": 2, "labels": 0, "teams": 0, "sessions": 0, "api_tokens": 0}
     assert (world.commits, await world.left("projects")) == (0, {garden.id: False})
 

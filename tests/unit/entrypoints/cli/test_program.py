@@ -43,6 +43,27 @@ def test_a_start_loads_no_module_that_only_other_commands_need() -> None:
     assert loaded & {"alembic", "rich", "sqlalchemy", "pymongo", "redis", "entrypoints.cli.doctor"} == set()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("import", "--format", "beads", "--project", "caf\udce9", __file__),
+        ("import", "--format", "caf\udce9", __file__),
+        ("export", "--project", "caf\udce9"),
+        ("sync", "retry", "tasks", "caf\udce9"),
+        ("sync", "history", "caf\udce9", "0" * 24),
+        ("sync", "discard", "tasks", "0" * 24, "--reason", "caf\udce9"),
+        ("move", "quarantine", "skip", "caf\udce9", "--reason", "No."),
+        ("move", "cutover", "--force", "caf\udce9"),
+        ("admin", "create", "caf\udce9@example.org"),
+        ("caf\udce9",),
+    ],
+)
+def test_an_argument_that_is_not_utf8_is_wrong_use(tandem: Tandem, words: tuple[str, ...]) -> None:
+    ended = tandem(*words)
+    assert (ended.code, ended.out) == (2, "")
+    assert "Traceback" not in ended.err
+
+
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_has_help_and_a_json_option(tandem: Tandem, words: tuple[str, ...]) -> None:
     ended = tandem(*words, "--help")

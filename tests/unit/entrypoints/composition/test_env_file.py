@@ -76,9 +76,16 @@ def test_a_broken_line_makes_no_other_value_invalid(file: Path) -> None:
     assert message.startswith(f"{file}, line 3 ")
 
 
-def test_a_directory_of_that_name_is_ignored(file: Path) -> None:
+def test_a_virtual_environment_of_that_name_is_ignored(file: Path) -> None:
     file.mkdir()
+    (file / "pyvenv.cfg").touch()
     assert violations(file) == []
+
+
+def test_a_directory_in_the_place_of_the_file_is_named(file: Path) -> None:
+    file.mkdir()
+    (message,) = violations(file)
+    assert message.startswith(f"{file} is a directory, as Docker makes one")
 
 
 def test_a_key_may_have_several_lines(file: Path) -> None:

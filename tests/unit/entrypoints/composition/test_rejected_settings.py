@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_pri
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from adapters.auth.keys import KEY_FILE
+from entrypoints.composition.names import SETTINGS
 from entrypoints.composition.settings import read_settings
 from entrypoints.composition.variables import InvalidSettings
 from tests.unit.signing_pems import pem_pair
@@ -187,6 +188,18 @@ def test_other_origins_are_named_one_by_one(value: str) -> None:
 def test_origins_may_be_named_in_any_case_and_with_a_port() -> None:
     settings = read_settings({"CORS_ORIGINS": "https://A.example.org,http://localhost:5173,"})
     assert settings.http.cors_origins == ("https://A.example.org", "http://localhost:5173")
+
+
+@pytest.mark.parametrize("variable", sorted(SETTINGS - {"DATA_DIR"}))
+def test_a_setting_that_is_not_utf8_is_named(variable: str) -> None:
+    given = {
+        "APP_ENV": "production",
+        "STORE": "dual",
+        "GOOGLE_OAUTH_CLIENT_ID": "tandem",
+        "POSTGRES_HOST": "db",
+        variable: "caf\udce9",
+    }
+    assert any(message.startswith(f"{variable} is not UTF-8 text") for message in rejected(given))
 
 
 def elliptic_key() -> str:
