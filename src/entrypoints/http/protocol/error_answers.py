@@ -7,7 +7,9 @@ from litestar.connection import Request as FrameworkRequest
 from litestar.exceptions import HTTPException
 from loguru import logger
 
-from domain.errors import Invalid, NotFound, TandemError
+from domain.errors import Invalid, NotFound, StoreUnavailable, TandemError
+from entrypoints.composition.failures import StoreRefused
+from entrypoints.composition.health import without_places
 from entrypoints.http.protocol.problems import (
     PROBLEM_TYPE,
     InternalError,
@@ -31,9 +33,13 @@ def answer_error(_request: FrameworkRequest[Any, Any, Any], error: Exception) ->
 
 
 def _known(error: Exception) -> TandemError:
-    """The error as a TandemError. The framework only raises errors of routing."""
+    """The error as a TandemError. A step of the move meets stores that must not be used as they are; the framework only
+    raises errors of routing.
+    """
     if isinstance(error, TandemError):
         return error
+    if isinstance(error, StoreRefused):
+        return StoreUnavailable(without_places(str(error)))
     if not isinstance(error, HTTPException) or error.status_code >= 500:
         return InternalError()
     if error.status_code == 404:

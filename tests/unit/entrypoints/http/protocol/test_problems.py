@@ -3,6 +3,7 @@ import json
 import pytest
 from loguru import logger
 
+from adapters.records.record_store import StoreRefused
 from domain import errors
 from entrypoints.http.protocol.problems import KINDS, outcome_of
 from tests.unit.entrypoints.http.openapi_copy import COPY
@@ -167,3 +168,10 @@ async def test_only_what_the_address_names_can_be_stale_and_tells_its_version(
 
     assert (answer.status_code, answer.json().get("currentVersion")) == outcome
     assert answer.json()["code"] == "version_conflict"
+
+
+async def test_a_store_that_must_not_be_used_is_unavailable_with_its_reason(refusing: Service) -> None:
+    refusing.store.error = StoreRefused("The server at /var/lib/pg is a standby.", remedy="Name the primary.")
+    answer = await refusing.call("GET", f"/v1/projects/{'a' * 24}")
+    assert answer.status_code == 503
+    assert answer.json()["detail"] == "The server at … is a standby. Name the primary."
