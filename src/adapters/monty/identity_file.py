@@ -160,11 +160,11 @@ class IdentityFile:
 
     def close(self, writer: sqlite3.Connection) -> None:
         """Notes that the database is complete without its log; nothing may be written after this."""
-        # Where that fails, the log stays, and the next process opens the store with it.
+        # Where the log cannot be written back it stays, and the next process opens the store with it.
         with suppress(sqlite3.Error, OSError):
             self._look_for_harm()
             if self._harm is None and self._is_in_place(self._database) and is_written_back(writer):
-                self._write(self._store)
+                self._remove_number()
 
     def release(self) -> None:
         """Follows `close`, once no connection is open any more."""
@@ -229,6 +229,12 @@ class IdentityFile:
     @staticmethod
     def _number_in(descriptor: int) -> int:
         return int.from_bytes(os.pread(descriptor, _NUMBER_AT.stop, 0)[_NUMBER_AT], "big")
+
+    def _remove_number(self) -> None:
+        """Cuts the number off, which a full disk allows as well: SQLite removes the log next, whatever happens here."""
+        with self._path.open("r+b") as file:
+            file.truncate(len(self._store.encode()))
+            os.fsync(file.fileno())
 
     def _write(self, text: str) -> None:
         """The whole text, or what was there before."""

@@ -82,6 +82,15 @@ async def test_what_was_committed_is_there_after_closing_and_opening(
     assert [len(records) for records in before.values()] == [1, 1, 2]
 
 
+async def test_a_clean_end_needs_no_new_file(store: MontyRecordStore, tmp_path: Path) -> None:
+    identity = tmp_path / "data" / "tandem.identity"
+    await store.commit(change_set(put("tasks", task(1))))
+    before, noted = identity.stat(), identity.read_text()
+    await store.close()
+    assert identity.stat().st_ino == before.st_ino
+    assert identity.read_text() == noted.partition(" ")[0] != noted
+
+
 async def test_a_power_cut_after_the_commit_loses_nothing(store: MontyRecordStore, tmp_path: Path) -> None:
     await store.commit(change_set(put("tasks", task(1)), put("labels", label(1))))
     await store.commit(change_set(put("tasks", task(1, version=2, title="Later"))))
