@@ -68,6 +68,15 @@ async def compare_records(
     return found
 
 
+async def differ_still(source: RawReader, target: RawReader, differences: Sequence[Difference]) -> bool:
+    """Whether one of the records that differed does so at present, too. Raises StoreUnavailable."""
+    for collection in sorted({one.collection for one in differences}):
+        ids = sorted({one.id for one in differences if one.collection == collection})
+        if await compare_records(source, target, collection, ids):
+            return True
+    return False
+
+
 def clipped(page: RawPage, upto: str | None) -> RawPage:
     """The part of a page with ids up to this one; all of it without one."""
     if upto is None or page.last_id is None or page.last_id <= upto:

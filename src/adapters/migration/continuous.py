@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 
-from adapters.migration.comparing import COMPARED
+from adapters.migration.comparing import COMPARED, differ_still
 from adapters.migration.differing import StoresDiffer
 from adapters.migration.evidence import (
     keep_evidence,
@@ -77,9 +77,13 @@ class Continuous:
         if evidence is None or not still_holds(evidence, owner):
             self._begin(owner)
             return
-        is_suspicious = evidence.is_clean and not await self._advance(evidence)
+        is_out_of_date = not await (
+            self._advance(evidence)
+            if evidence.is_clean
+            else differ_still(self._source, self._target, evidence.differences)
+        )
         is_due = self._clock.now() - evidence.started_at >= PASS_EVERY
-        if is_suspicious or is_due:
+        if is_out_of_date or is_due:
             self._begin(owner)
 
     async def _owner(self) -> Ownership:

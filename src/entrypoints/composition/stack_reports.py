@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
+from adapters.migration.comparing import differ_still
 from adapters.migration.evidence import load_evidence, still_holds
 from adapters.ownership import control
 from adapters.records.described import Described
@@ -11,10 +12,12 @@ from adapters.records.on_disk import OnDisk
 from adapters.records.record_store import RecordStore, SchemaGone, SchemaMissing, StoreRefused
 from adapters.records.revisions import flaws_of
 from application.ports.health import StoreFacts
+from application.ports.migration import Verification
 from application.ports.schema import OldRecords, SchemaFlaw, SchemaReport, SchemaState
 from domain.errors import StoreUnavailable
 from entrypoints.composition.schema import StoreSchema
 from entrypoints.composition.store_stack import StoreStack
+from entrypoints.composition.stores import CompleteStore
 
 PROBE_TIMEOUT_SECONDS = 2.0
 FILES_INTERVAL_SECONDS = 1.0
@@ -91,9 +94,8 @@ async def schema_report_of(stack: StoreStack) -> SchemaReport:
 
 
 async def found_differences(stack: StoreStack) -> str | None:
-    """How many records the newest comparison has found to differ; None where it found none, or holds no longer.
-
-    Raises StoreUnavailable.
+    """How many records the newest comparison has found to differ; None where it found none, or holds no longer, as when
+    they only were on their way. Raises StoreUnavailable.
     """
     source, target = stack.direction.raw_source, stack.direction.raw_target
     held = None if target is None else await control.read(source)
@@ -102,10 +104,19 @@ async def found_differences(stack: StoreStack) -> str | None:
     found = await load_evidence(source)
     if found is None or found.difference_count == 0 or not still_holds(found, held.ownership):
         return None
+    if found.difference_count == len(found.differences) and await _have_arrived(source, target, found):
+        return None
     return (
         f"{found.difference_count} records differ between {source.name} and {target.name}, as a comparison that ended"
         f" at {found.ended_at:%Y-%m-%d %H:%M UTC} has found."
     )
+
+
+async def _have_arrived(source: CompleteStore, target: CompleteStore, found: Verification) -> bool:
+    try:
+        return not await differ_still(source, target, found.differences)
+    except StoreUnavailable:
+        return False  # nobody knows
 
 
 def _cause_of(stack: StoreStack, store: RecordStore) -> str | None:

@@ -96,6 +96,21 @@ async def test_a_changed_record_ends_the_evidence_at_once(installation: _Install
     assert (again.difference_count, again.started_at > first.started_at) == (1, True)
 
 
+async def test_records_that_arrived_late_are_compared_again_soon(installation: _Installation) -> None:
+    late = await installation.service.write(4)
+    source, target = installation.service.raw_source, installation.service.raw_target
+    point = await point_of(source, target, at=installation.clock.now())
+    verifier = Verifier(source, target, clock=installation.clock, patience=QUICK)
+    found = await verifier.verify(lambda _: None, incarnation=1, epoch=installation.owner.since)
+    await keep_evidence(installation.service.source, replace(found, started_at=point.at), point)
+    assert found.difference_count > 0
+    assert await installation.passed() == replace(found, started_at=point.at)
+    await installation.service.mirror(late)
+    again = await installation.passed()
+    assert again is not None
+    assert again.is_clean
+
+
 async def test_what_lies_still_is_found_by_the_next_pass(installation: _Installation) -> None:
     assert (await installation.passed()) is not None
     await installation.edit(2)
