@@ -253,7 +253,8 @@ def _shown(text: str) -> str:
 
 def phrase(status: int) -> str:
     """The reason phrase of a status, as RFC 9110 has it; Python before 3.13 knows older ones."""
-    return {413: "Content Too Large", 422: "Unprocessable Content"}.get(status) or HTTPStatus(status).phrase
+    known = {413: "Content Too Large", 414: "URI Too Long", 422: "Unprocessable Content"}
+    return known.get(status) or HTTPStatus(status).phrase
 
 
 def problem_headers(error: TandemError) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Records that cannot be carried over are kept by name until somebody decides, and hold up no other."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ async def test_a_damaged_record_is_kept_with_its_bytes_and_stops_nothing(tmp_pat
     await fill(source, tasks=120)
     await source.close()
     for number in (7, 8, 90):
-        with sqlite3.connect(tmp_path / "tandem.sqlite") as file:
+        with closing(sqlite3.connect(tmp_path / "tandem.sqlite")) as file, file:
             ((document,),) = file.execute(
                 "SELECT doc FROM tasks WHERE id = ?", [numbered_id(number)]
             ).fetchall()

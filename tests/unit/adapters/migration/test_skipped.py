@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,7 @@ async def test_what_was_skipped_stays_known_after_the_ownership_has_moved(pair: 
 async def _cut_short(pair: Pair, directory: Path, bytes_: int) -> None:
     """Removes the end of the document of task 7."""
     await pair.source.close()
-    with sqlite3.connect(directory / "tandem.sqlite") as file:
+    with closing(sqlite3.connect(directory / "tandem.sqlite")) as file, file:
         ((document,),) = file.execute("SELECT doc FROM tasks WHERE id = ?", [numbered_id(7)]).fetchall()
         file.execute("UPDATE tasks SET doc = ? WHERE id = ?", [document[:-bytes_], numbered_id(7)])
     await pair.source.open()

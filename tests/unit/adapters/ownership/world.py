@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import weakref
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -32,6 +33,13 @@ from tests.unit.contracts.builders import change_set, entry, put, task
 TARGET = "postgres"
 
 
+class ClosedAtItsEnd(sqlite3.Connection):
+    """A connection that nobody has to close."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Database:
     """One store in memory. Its content can be copied and put back under the processes that use it."""
 
@@ -46,10 +54,12 @@ class Database:
 
     async def opened(self) -> "Database":
         await self.store.open()
+        for connection in self.store._file._connections:
+            weakref.finalize(self, connection.close)
         return self
 
     def copied(self) -> sqlite3.Connection:
-        copy = sqlite3.connect(":memory:", check_same_thread=False)
+        copy = sqlite3.connect(":memory:", check_same_thread=False, factory=ClosedAtItsEnd)
         self._connection.backup(copy)
         return copy
 
