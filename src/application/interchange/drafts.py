@@ -66,10 +66,10 @@ class Drafting:
         return derived_id(self.format, self.project_id, key)
 
     def drafts(
-        self, issues: Sequence[ImportedIssue], elsewhere: frozenset[str], gone: frozenset[str]
+        self, issues: Sequence[ImportedIssue], elsewhere: frozenset[str], gone: Mapping[str, str]
     ) -> list[Draft]:
-        """A draft for every issue that fits, parents before children, except for permanently removed tasks (`gone`).
-        `elsewhere` are the keys of issues that an earlier file brought.
+        """A draft for every issue that fits, parents before children, except for those whose tasks cannot be used
+        (`gone`, by key, with the reason). `elsewhere` are the keys of issues that an earlier file brought.
         """
         made: dict[str, tuple[ImportedIssue, Task]] = {}
         for issue in issues:
@@ -80,7 +80,7 @@ class Drafting:
             except RuleBroken as error:
                 placed = [_placed(issue, violation) for violation in error.violations]
                 self.unfit.append(UnfitIssue(issue.key, placed))
-        known = (elsewhere | made.keys()) - gone
+        known = (elsewhere | made.keys()) - gone.keys()
         links = self._links([issue for issue, _ in made.values()], known)
         parents = self._parents([issue for issue, _ in made.values()], known, gone)
         in_file = frozenset(task.id for _, task in made.values())
@@ -103,7 +103,7 @@ class Drafting:
         return _parents_first(drafts)
 
     def _parents(
-        self, issues: Sequence[ImportedIssue], known: frozenset[str], gone: frozenset[str]
+        self, issues: Sequence[ImportedIssue], known: frozenset[str], gone: Mapping[str, str]
     ) -> dict[str, str]:
         """The parent of each issue that has one; a parent that cannot be kept is a loss."""
         parents: dict[str, str] = {}
@@ -113,7 +113,7 @@ class Drafting:
             if issue.parent_key in known:
                 parents[issue.key] = issue.parent_key
             elif issue.parent_key in gone:
-                self.losses.append(Loss(issue.key, "parentId", "the parent was permanently removed here"))
+                self.losses.append(Loss(issue.key, "parentId", f"the parent {gone[issue.parent_key]}"))
             else:
                 self.losses.append(Loss(issue.key, "parentId", "the parent is neither in the file nor here"))
         for key in _closing_cycles(parents):

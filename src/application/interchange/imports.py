@@ -7,6 +7,7 @@ nothing. A field that users have changed here since keeps their value, and a tas
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from application.access import is_allowed, with_memberships, without_teams
 from application.actor import Actor
 from application.interchange.cleaning import cleaned
 from application.interchange.drafts import Draft, Drafting, ImportLabels
@@ -27,12 +28,14 @@ from application.ports.repositories import AuditFilter
 from application.ports.thread_executor import ThreadExecutor
 from application.ports.unit_of_work import UnitOfWork
 from application.retrying import retry_conflicts
+from application.tasks.access import teams_of
 from application.tasks.changes import TaskChange, TaskWriter, retry_taken_numbers
 from application.use_case import TimedUseCase
 from domain.audit import Action
 from domain.entity import Stamp
 from domain.errors import Invalid, VersionConflict, Violation
 from domain.name import normalized
+from domain.permissions import Principal, may_change_task, may_delete_task, may_see_task
 from domain.project import Project
 from domain.task import Task, ownership_in
 
@@ -41,6 +44,9 @@ TASKS_PER_CHANGE_SET_MAX = 100
 Progress = Callable[[int, int], None]
 """Called with the number of imported issues and their total."""
 REMOVED = "was permanently removed here"
+UNCHANGEABLE = "cannot be changed"
+"""The reason for a task that the importer may not see as well; it tells nothing of the task."""
+UNDELETABLE = "only the task's creator or owner can move it to the trash"
 CHANGING = "it or its project is being changed here; import again"
 
 
@@ -142,14 +148,17 @@ class ImportIssues(TimedUseCase):
         tally = Tally()
         tally.lose(read.losses)
         drafting = Drafting(request.format, project.id, labels, stamp, ownership_in(project))
-        gone = await _removed_keys(work, drafting, read.issues)
+        gone = {
+            **dict.fromkeys(await _removed_keys(work, drafting, read.issues), REMOVED),
+            **dict.fromkeys(await _hidden_keys(work, actor, drafting, read.issues), UNCHANGEABLE),
+        }
         elsewhere = await _issues_elsewhere(work, drafting, read.issues)
         drafts = await self.executor.run(lambda: drafting.drafts(read.issues, elsewhere, gone))
         _require_all_fit(request, [*drafting.unfit, *_unfit_labels(labels)])
         tally.lose(drafting.losses)
         tally.count(_skipped(unfit) for unfit in (*read.unfit, *drafting.unfit))
         left_out = [issue.key for issue in read.issues if issue.key in gone]
-        tally.count(Outcome(key, Fate.SKIPPED, REMOVED) for key in left_out)
+        tally.count(Outcome(key, Fate.SKIPPED, gone[key]) for key in left_out)
         new_labels = await save_new_labels(work, lambda: self.begin(actor), labels, drafts)
         unused = frozenset(label.id for name, label in labels.new.items() if name not in new_labels)
         if not request.is_dry_run:
@@ -197,6 +206,10 @@ class ImportIssues(TimedUseCase):
                 continue
             current = present.get(draft.task.id)
             revised = await _revised(work, draft, current, stamp)
+            refusal = None if current is None else await _refusal(work, actor, current, revised.task)
+            if refusal is not None:
+                outcomes.append(Outcome(draft.issue.key, Fate.SKIPPED, refusal))
+                continue
             changes.append(TaskChange(current, revised.task))
             outcomes.append(revised.outcome)
         if not is_dry_run:
@@ -245,6 +258,52 @@ async def _with_present_ownership(work: UnitOfWork, actor: Actor, drafts: Sequen
     await require_receiving(work, actor, project)
     work.projects.require_unchanged(project)
     return [draft.with_ownership(ownership_in(project)) for draft in drafts]
+
+
+async def _refusal(work: UnitOfWork, actor: Actor, before: Task, after: Task) -> str | None:
+    """Why the actor may not change the task so; None if they may, which the commit checks again.
+
+    The task may have moved since an earlier import, so nothing follows from the right to import into the project.
+    """
+    if await _hidden(work, actor, [before]):
+        return UNCHANGEABLE
+    if after is before:
+        return None
+    may = may_delete_task if after.is_deleted else may_change_task
+
+    def decision(principal: Principal) -> bool:
+        return may(principal, before)
+
+    if await is_allowed(work, actor, decision, teams=teams_of(before)):
+        return None
+    return UNDELETABLE if after.is_deleted else UNCHANGEABLE
+
+
+async def _hidden(work: UnitOfWork, actor: Actor, tasks: Iterable[Task]) -> frozenset[str]:
+    """The ids of those of these tasks that the actor may not see."""
+    alone = without_teams(actor)
+    doubtful = [task for task in tasks if not may_see_task(alone, task)]
+    if not doubtful:
+        return frozenset()
+    principal = await with_memberships(
+        work, actor, [team_id for task in doubtful for team_id in teams_of(task)]
+    )
+    return frozenset(task.id for task in doubtful if not may_see_task(principal, task))
+
+
+async def _hidden_keys(
+    work: UnitOfWork, actor: Actor, drafting: Drafting, issues: Sequence[ImportedIssue]
+) -> frozenset[str]:
+    """The keys of issues, parents and linked issues whose tasks the actor may not see, as after they moved into the
+    project of a team: they are neither changed nor referred to.
+    """
+    keys = sorted({issue.key for issue in issues} | _foreign(issues))
+    hidden: set[str] = set()
+    for start in range(0, len(keys), TASKS_PER_CHANGE_SET_MAX):
+        ids = {drafting.task_id(key): key for key in keys[start : start + TASKS_PER_CHANGE_SET_MAX]}
+        present = await work.tasks.get_many(ids)
+        hidden |= {ids[id_] for id_ in await _hidden(work, actor, present.values())}
+    return frozenset(hidden)
 
 
 async def _removed_keys(

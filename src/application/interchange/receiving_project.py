@@ -9,7 +9,7 @@ from application.ports.unit_of_work import UnitOfWork
 from application.projects.access import require_changeable
 from domain.audit import Action
 from domain.entity import Stamp, derived_id
-from domain.errors import Conflict, NotFound, Purged, RuleBroken
+from domain.errors import Conflict, Forbidden, NotFound, Purged, RuleBroken
 from domain.name import normalized
 from domain.project import Project
 
@@ -21,24 +21,42 @@ PARAMETER = "project"
 async def receiving_project(
     work: UnitOfWork, actor: Actor, stamp: Stamp, *, format_name: str, name: str
 ) -> tuple[Project, bool]:
-    """The project of an earlier import, or the actor's project of that name, or a new one (True).
+    """The actor's project of that name, or the project of an earlier import, which may have another name by now, or a
+    new one (True). A project that the actor may not change any more is none of these.
 
     Raises Conflict if it was permanently removed, and as `require_receiving`.
     """
     id_ = derived_id(format_name, "project", actor.id, name)
-    try:
-        project: Project | None = await work.projects.get(id_)
-    except Purged as error:
-        raise Conflict("The project of this name was permanently removed; choose another name.") from error
-    except NotFound:
-        project = await _namesake(work, actor, name, deleted=False)
-        project = project or await _namesake(work, actor, name, deleted=True)
+    project = await _namesake(work, actor, name, deleted=False)
+    if project is None:
+        earlier = await _earlier(work, id_)
+        is_usable = earlier is not None and await _is_changeable(work, actor, earlier)
+        project = earlier if is_usable else await _namesake(work, actor, name, deleted=True)
+        if earlier is not None and not is_usable:
+            id_ = derived_id(format_name, "project", actor.id, name, stamp.at.isoformat())
     if project is None:
         project = _new_project(id_, stamp, actor, name)
         work.projects.save(project, action=Action.IMPORTED)
         return project, True
     await require_receiving(work, actor, project)
     return project, False
+
+
+async def _earlier(work: UnitOfWork, id_: str) -> Project | None:
+    try:
+        return await work.projects.get(id_)
+    except Purged as error:
+        raise Conflict("The project of this name was permanently removed; choose another name.") from error
+    except NotFound:
+        return None
+
+
+async def _is_changeable(work: UnitOfWork, actor: Actor, project: Project) -> bool:
+    try:
+        await require_changeable(work, actor, project)
+    except Forbidden:
+        return False
+    return True
 
 
 def _new_project(id_: str, stamp: Stamp, actor: Actor, name: str) -> Project:
