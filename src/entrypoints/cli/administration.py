@@ -17,7 +17,7 @@ from domain.role import RoleScope, built_in_id
 from entrypoints.cli.console import Console, View, document
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.running_service import LONG_SECONDS_MAX
-from entrypoints.cli.session import current_settings, opened, operator, service_client
+from entrypoints.cli.session import current_settings, inspected, opened, operator, service_client
 from entrypoints.cli.tree import TandemCommand, TandemGroup
 from entrypoints.http.admin import RetentionRunView
 from entrypoints.http.api_tokens import DAYS_DEFAULT, issued_view
@@ -44,7 +44,7 @@ async def create(console: Console, email: str, name: str | None) -> ExitCode:
         body = {"email": email, "isAdministrator": True, **({"name": name} if name else {})}
         user = _account_view(await client.ask("POST", "/v1/users", body))
     else:
-        async with opened(current_settings()) as container:
+        async with opened(current_settings(), creates=True) as container:
             create_account = container.builder().build(CreateAccount)
             made = await create_account(operator(container), email, name, is_administrator=True)
         user = _account_view(document(whole_user_view(made.user)))
@@ -131,7 +131,8 @@ async def purge(console: Console, *, dry_run: bool) -> ExitCode:
         path = f"/v1/admin/retention?dryRun={str(dry_run).lower()}"
         view = await client.ask("POST", path, timeout_seconds=LONG_SECONDS_MAX)
     else:
-        async with opened(current_settings()) as container:
+        opening = inspected if dry_run else opened
+        async with opening(current_settings()) as container:
             run = await container.builder().build(PurgeExpired)(operator(container), is_dry_run=dry_run)
         view = document(made_view(run, RetentionRunView))
     console.show(view, lambda: _print_run(console, view))
@@ -149,7 +150,7 @@ async def demo(console: Console) -> ExitCode:
         settings = current_settings()
         if settings.is_production:
             raise click.UsageError(NO_DEMO_IN_PRODUCTION)
-        async with opened(settings) as container:
+        async with opened(settings, creates=True) as container:
             report = await container.builder().build(SeedDemonstration)(operator(container))
         view = {"email": report.email, "isNew": report.is_new}
     outcome = "was added" if view["isNew"] else "exists already; nothing was added"

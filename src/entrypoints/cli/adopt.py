@@ -56,7 +56,7 @@ async def adopt(console: Console, *, database: str | None, dry_run: bool, wait: 
         if not dry_run:
             require_adoptable(report)
             await make_room(settings, originals)
-            async with opened(for_adoption(settings)) as container:
+            async with opened(for_adoption(settings), creates=True) as container:
                 with console.progress("Adopting") as progress:
                     report = await adopt_originals(container, originals, progress)
     command = "tandem adopt" if database is None else f"tandem adopt --from {shlex.quote(database)}"

@@ -19,7 +19,7 @@ from domain.user import normal_email
 from entrypoints.cli.console import Console, document
 from entrypoints.cli.exits import ExitCode
 from entrypoints.cli.running_service import LONG_SECONDS_MAX, ServiceClient, ServiceGone
-from entrypoints.cli.session import current_settings, opened, operator, service_client
+from entrypoints.cli.session import current_settings, inspected, opened, operator, service_client
 from entrypoints.cli.tree import TandemCommand
 from entrypoints.composition.container import Container
 from entrypoints.http.files import LINES_TYPE, ImportReportView, report_view
@@ -75,7 +75,8 @@ async def import_issues(  # noqa: PLR0913 - one name for each option
     if client is not None:
         report = await _imported_by(client, request, owner)
     else:
-        async with opened(current_settings()) as container:
+        settings = current_settings()
+        async with inspected(settings) if is_dry_run else opened(settings, creates=True) as container:
             actor = await _importer(container, owner)
             with console.progress("Imported") as progress:
                 result = await container.builder().build(ImportIssues)(actor, request, progress=progress)

@@ -77,7 +77,7 @@ async def backfill(
     body: dict[str, object] = {} if rate is None else {"rate": rate}
     if new_target:
         body["newTarget"] = True
-    async with move_client(url) as client:
+    async with move_client(url, changes=not dry_run, takes_new_target=new_target) as client:
         job = await run_step(console, client, "backfill", body, is_dry_run=dry_run, wait=wait)
     console.show(job, lambda: print_job(console, job, f"{job['result']} records were read."))
     return ExitCode.SUCCESS
@@ -99,7 +99,7 @@ async def verify(
     Exits with 1 if a record differs or was not compared.
     """
     body = {"selfTest": self_test, "mode": "INCREMENTAL" if incremental else "FULL"}
-    async with move_client(url) as client:
+    async with move_client(url, changes=not dry_run) as client:
         job = await run_step(console, client, "verify", body, is_dry_run=dry_run, wait=wait or self_test)
     return _show_verification(console, job)
 
@@ -110,7 +110,7 @@ async def verify(
 @url_option
 async def repair(console: Console, *, dry_run: bool, wait: bool, url: str | None) -> ExitCode:
     """Repair what the last verification found, then verify again."""
-    async with move_client(url) as client:
+    async with move_client(url, changes=not dry_run) as client:
         job = await run_step(console, client, "repair", None, is_dry_run=dry_run, wait=wait)
     return _show_verification(console, job)
 
@@ -134,7 +134,7 @@ async def route(
     if shadow is None and target is None:
         raise click.UsageError("Give --shadow, --target, or both.")
     body = {"collection": collection, "shadowPercent": shadow or 0, "targetPercent": target or 0}
-    async with move_client(url) as client:
+    async with move_client(url, changes=not dry_run) as client:
         view: Answer = await client.ask("POST", f"{PREFIX}/routes{_query(is_dry_run=dry_run)}", body)
     console.show(view, lambda: print_status(console, view))
     return ExitCode.SUCCESS
@@ -176,7 +176,7 @@ async def rollback(console: Console, *, dry_run: bool, force: str | None, url: s
 @url_option
 async def finish(console: Console, *, dry_run: bool, url: str | None) -> ExitCode:
     """Stop the reverse mirror and write the evidence. There is no way back afterwards."""
-    async with move_client(url) as client:
+    async with move_client(url, changes=not dry_run) as client:
         view: Answer = await client.ask("POST", f"{PREFIX}/finish{_query(is_dry_run=dry_run)}")
     path = view["evidenceFile"]
     outcome = (
@@ -191,7 +191,7 @@ async def finish(console: Console, *, dry_run: bool, url: str | None) -> ExitCod
 @url_option
 async def retire(console: Console, *, dry_run: bool, url: str | None) -> ExitCode:
     """Release the former owner, which was kept as a backup."""
-    return await _changed(console, f"retire{_query(is_dry_run=dry_run)}", url)
+    return await _changed(console, "retire", url, is_dry_run=dry_run)
 
 
 @move.command()
@@ -251,15 +251,15 @@ def _print_quarantine(console: Console, items: list[Answer]) -> None:
 
 
 async def _decide(console: Console, path: str, reason: str, url: str | None) -> ExitCode:
-    async with move_client(url) as client:
+    async with move_client(url, changes=True) as client:
         view: Answer = await client.ask("POST", f"{PREFIX}/quarantine/{path}", {"reason": reason})
     console.show(view, lambda: console.line(f"{view['id']}: {view['decision']}"))
     return ExitCode.SUCCESS
 
 
-async def _changed(console: Console, step: str, url: str | None) -> ExitCode:
-    async with move_client(url) as client:
-        view: Answer = await client.ask("POST", f"{PREFIX}/{step}")
+async def _changed(console: Console, step: str, url: str | None, *, is_dry_run: bool = False) -> ExitCode:
+    async with move_client(url, changes=not is_dry_run) as client:
+        view: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run=is_dry_run)}")
     console.show(view, lambda: print_status(console, view))
     return ExitCode.SUCCESS
 
@@ -268,7 +268,7 @@ async def _switch(
     console: Console, step: str, *, url: str | None, is_dry_run: bool, force: str | None = None
 ) -> ExitCode:
     body = {"force": force} if step != "rehearse" else None
-    async with move_client(url) as client:
+    async with move_client(url, changes=not is_dry_run) as client:
         view: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run=is_dry_run)}", body)
     console.show(view, lambda: print_switch(console, view))
     return _guard_code(view["guards"]) if is_dry_run else ExitCode.SUCCESS

@@ -12,7 +12,8 @@ from application.ports.tokens import Identity
 from domain.errors import Conflict, NotFound, RuleBroken, TandemError, Unavailable
 from domain.permissions import Grant
 from entrypoints.cli.running_service import decoded, error_of, trouble_in
-from entrypoints.cli.session import client_at, current_settings, opened, service_client
+from entrypoints.cli.session import client_at, current_settings, inspected, opened, service_client
+from entrypoints.composition.container import sign_for_itself
 
 Answer = Mapping[str, Any]
 PREFIX = "/v1/move"
@@ -33,9 +34,13 @@ class MoveClient(Protocol):
 
 
 @asynccontextmanager
-async def move_client(url: str | None) -> AsyncIterator[MoveClient]:
-    """A client of the service at this address, of the running service, or of this process, which then delivers the
-    mirror itself.
+async def move_client(
+    url: str | None, *, changes: bool = False, takes_new_target: bool = False
+) -> AsyncIterator[MoveClient]:
+    """A client of the service at this address, of the running service, or of this process.
+
+    If the command `changes` something, this process delivers the mirror itself; otherwise the stores are opened only to
+    be read. Only if it `takes_new_target` may a lost target be created.
     """
     client = (
         client_at(url, timeout_seconds=TIMEOUT_SECONDS)
@@ -47,10 +52,13 @@ async def move_client(url: str | None) -> AsyncIterator[MoveClient]:
         return
     # Without access lines, which would stand before the JSON document.
     settings = replace(current_settings(), log_level="WARNING")
-    async with opened(settings) as container:
+    opening = opened(settings, takes_new_target=takes_new_target) if changes else inspected(settings)
+    async with opening as container:
         from entrypoints.http.app import create_app  # noqa: PLC0415 - slow to load, and seldom needed
 
-        container.stack().start_relay()
+        sign_for_itself(container)
+        if changes:
+            container.stack().start_relay()
         issued = container.tokens().issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)})))
         transport = httpx.ASGITransport(create_app(container))  # type: ignore[arg-type]
         headers = {"Authorization": f"Bearer {issued.access_token}"}

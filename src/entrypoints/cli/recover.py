@@ -34,7 +34,7 @@ async def recover(
         return await _from_target(console, force, url)
     if force is not None:
         raise click.UsageError("--force belongs to --from-target.")
-    async with move_client(url) as client:
+    async with move_client(url, changes=not dry_run) as client:
         job = await run_step(console, client, "recover", {}, is_dry_run=dry_run, wait=wait)
     result: Any = job["result"]
     if result is None:
@@ -54,7 +54,7 @@ async def _from_target(console: Console, force: str | None, url: str | None) -> 
         view: Answer = {"owner": owner.owner, "epoch": owner.epoch}
     else:
         body = {"fromTarget": True, "force": force}
-        async with move_client(url) as client:
+        async with move_client(url, changes=True) as client:
             job = await run_step(console, client, "recover", body, is_dry_run=False, wait=True)
         view = job["result"]
     console.show(view, lambda: console.line(f"{view['owner']} owns the writes (epoch {view['epoch']})."))

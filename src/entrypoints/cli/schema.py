@@ -55,11 +55,11 @@ async def up(console: Console) -> ExitCode:
                     reported = await _reported_by(client)
                 return _shown_report(console, reported)
     settings = current_settings()
-    async with schema_of(settings) as schema:
+    async with schema_of(settings, creates=True) as schema:
         states = await schema.upgrade()
         old = await schema.rewrite()
         flaws = await schema.flaws()
-    async with opened(settings) as container:
+    async with opened(settings, creates=True) as container:
         # Found out only now where the target was compared a first time.
         container.stack().ownership.require_open()
         await add_roles(container, within_seconds=STORE_WAIT_SECONDS_MAX)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import click
 from loguru import logger
 
 from application.actor import SYSTEM_ID, Actor, system_actor
@@ -17,9 +18,8 @@ from entrypoints.cli.console import presentable
 from entrypoints.cli.running_service import TIMEOUT_SECONDS, RunningService, ServiceClient, find_running
 from entrypoints.composition.addresses import EMBEDDED
 from entrypoints.composition.container import Container, build_container
-from entrypoints.composition.failures import UnmigratedStore
-from entrypoints.composition.installation import is_remembered, recalled
-from entrypoints.composition.schema import require_current
+from entrypoints.composition.existing import existing, require_readable, require_stored
+from entrypoints.composition.installation import has_signing_key, is_remembered, recalled
 from entrypoints.composition.settings import Settings, data_dir_of, read_settings, read_variables
 from entrypoints.composition.stack_reports import require_own_stores
 from entrypoints.composition.variables import InvalidSettings
@@ -75,22 +75,42 @@ async def service_client(*, timeout_seconds: float = TIMEOUT_SECONDS) -> Service
 
 
 def client_at(url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> ServiceClient:
-    """A client of the service at an address, with the keys of these settings, which that service must share."""
-    issuer = build_container(current_settings()).tokens()
+    """A client of the service at an address, with the keys of these settings, which that service must share.
+
+    Raises UsageError where there are none: new ones would not be those of that service.
+    """
+    settings = current_settings()
+    if not has_signing_key(settings):
+        raise click.UsageError(
+            f"There is no signing key in {settings.stores.data_dir}, and --url needs that of the service. Name the data"
+            " directory of the service with DATA_DIR, or its key with PRIVATE_KEY."
+        )
+    issuer = build_container(settings).tokens()
     issued = issuer.issue(Identity(SYSTEM_ID, frozenset({str(Grant.ADMIN)})))
     return ServiceClient(RunningService(url), token=issued.access_token, timeout_seconds=timeout_seconds)
 
 
 @asynccontextmanager
 async def opened(
-    settings: Settings, *, within_seconds: float = STORE_WAIT_SECONDS_MAX
+    settings: Settings,
+    *,
+    creates: bool = False,
+    takes_new_target: bool = False,
+    within_seconds: float = STORE_WAIT_SECONDS_MAX,
 ) -> AsyncIterator[Container]:
-    """The application with its stores open. Raises StoreUnavailable after a bounded time, StoreRefused at once."""
+    """The application with its stores open, for a command that changes records.
+
+    Only a command that `creates` an installation makes stores where there are none, migrates them and claims them; for
+    every other one, NothingStored and UnmigratedStore say what to type. One that `takes_new_target` may create a lost
+    target alone. Raises StoreUnavailable after a bounded time, StoreRefused at once.
+    """
     _only_warnings()
+    if not creates:
+        settings = await existing(settings, takes_new_target=takes_new_target)
     container = build_container(settings)
     stack = container.stack()
     try:
-        await stack.open(within_seconds=within_seconds)
+        await stack.open(within_seconds=within_seconds, creates=creates)
         yield container
     finally:
         await stack.close()
@@ -106,26 +126,22 @@ async def inspected(settings: Settings) -> AsyncIterator[Container]:
     container = build_container(settings)
     stack = container.stack()
     try:
-        problems = await stack.inspect()
-        if (problem := problems.get(stack.source.name)) is not None:
-            raise problem
-        try:
-            await require_current(stack.direction.raw_source)
-        except UnmigratedStore as unmigrated:
-            # A migration would be refused, too, so its cause comes first.
-            raise stack.objections.get(stack.source.name, unmigrated) from None
+        await require_readable(stack, await stack.inspect())
         yield container
     finally:
         await stack.close()
 
 
 @asynccontextmanager
-async def schema_of(settings: Settings) -> AsyncIterator[Schema]:
+async def schema_of(settings: Settings, *, creates: bool = False) -> AsyncIterator[Schema]:
     """The schema of every store in use. The stores are opened at whatever schema they have; nothing is migrated.
 
-    Raises StoreUnavailable after a bounded time, StoreRefused for stores that do not belong to this installation.
+    Raises StoreUnavailable after a bounded time, StoreRefused for stores that do not belong to this installation, and
+    unless the command `creates` stores, NothingStored where there are none.
     """
     await require_stores_free(purpose="migrate")
+    if not creates:
+        await require_stored(settings)
     _only_warnings()
     stack = build_container(settings).stack()
     async with AsyncExitStack() as opened_stores:

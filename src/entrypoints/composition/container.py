@@ -25,6 +25,7 @@ from application.ports.clock import Clock
 from application.ports.sign_in import IdentityProvider
 from entrypoints.composition.building import Builder
 from entrypoints.composition.continuous_verification import ContinuousVerification
+from entrypoints.composition.installation import has_signing_key
 from entrypoints.composition.logs import access_log
 from entrypoints.composition.move import Move
 from entrypoints.composition.move_jobs import MoveJobs
@@ -104,6 +105,14 @@ class Container(containers.DeclarativeContainer):
 
     __self__ = providers.Self()
     builder = providers.Singleton(lambda container: Builder(container.providers), __self__)
+
+
+def sign_for_itself(container: Container) -> None:
+    """Signs with the key of the settings, or with a passing one where none was generated yet, which nothing keeps: for
+    a process that accepts no tokens but its own.
+    """
+    if not has_signing_key(container.settings()):
+        container.keys.override(providers.Object(load_key_pair(None, None)))
 
 
 def build_container(settings: Settings) -> Container:

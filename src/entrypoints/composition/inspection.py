@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
+from adapters.ownership.control import Held, Ownership
 from adapters.ownership.refusals import OlderSource, emptied
 from adapters.ownership.source_side import SourceSide
 from adapters.ownership.target_side import TargetSide
@@ -13,6 +14,7 @@ from domain.errors import StoreUnavailable
 
 INSPECT_SECONDS_MAX = 2.0
 COMPARE_SECONDS_MAX = 1.0
+_BEGIN = "type: tandem serve (in production first: tandem migrate up)"
 
 Problem = StoreUnavailable | StoreRefused
 """Why a store cannot be read, or must not be used."""
@@ -97,6 +99,17 @@ async def require_adopted(store: RecordStore) -> None:
         raise StoreRefused(
             "The adoption of another service's database is not complete.", remedy="Complete it: tandem adopt"
         )
+
+
+def require_begun(held: Held | None, *, source: str, target: str | None) -> Ownership:
+    """What the control record says. Raises NothingStored where a start would begin an installation, or its mirror."""
+    if held is None:
+        raise NothingStored(
+            f"The {source} store belongs to no installation yet.", remedy=f"To begin one, {_BEGIN}"
+        )
+    if target is not None and held.ownership.mirror_to is None:
+        raise NothingStored(f"{source} is not mirrored to {target} yet.", remedy=f"To begin that, {_BEGIN}")
+    return held.ownership
 
 
 async def objections(source: SourceSide, readable: TargetSide | None) -> Mapping[str, Problem]:

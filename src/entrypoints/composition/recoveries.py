@@ -13,6 +13,7 @@ from adapters.ownership.last_seen import LastSeen
 from adapters.ownership.process_identity import this_process
 from adapters.records.lanes import LanedStore
 from adapters.records.on_disk import OnDisk
+from adapters.records.record_store import NothingStored
 from application.actor import SYSTEM_ID
 from application.ports.migration import ChangedTwice, Recovered, StepTaken, Verification
 from domain.errors import Conflict, StoreUnavailable
@@ -106,6 +107,7 @@ async def survive_without_service(settings: Settings, *, reason: str) -> Ownersh
     stores = settings.stores
     if stores.target is None:
         raise Conflict(NO_TARGET)
+    await _require_stored(stores.target, stores)
     former: LanedStore = build_store(stores.source, stores)
     survivor: LanedStore = build_store(stores.target, stores)
     try:
@@ -125,6 +127,15 @@ async def survive_without_service(settings: Settings, *, reason: str) -> Ownersh
     finally:
         await survivor.close()
         await former.close()
+
+
+async def _require_stored(name: str, stores: StoreSettings) -> None:
+    """Raises NothingStored for a store that opening would create."""
+    probe = build_store(name, stores)
+    problem = await inspected(probe)
+    await probe.close()
+    if isinstance(problem, NothingStored):
+        raise problem
 
 
 async def _readable(store: LanedStore, stores: StoreSettings) -> LanedStore | None:

@@ -22,7 +22,7 @@ from adapters.ownership.refusals import other_owner
 from adapters.ownership.source_side import SourceSide
 from adapters.records.change_set import ChangeSet
 from adapters.records.on_disk import OnDisk
-from adapters.records.record_store import RecordStore
+from adapters.records.record_store import NothingStored, RecordStore
 from application.ports.clock import Clock
 from application.ports.diagnostics import CacheUse, SlowQuery
 from application.ports.health import ComponentHealth
@@ -30,7 +30,7 @@ from domain.errors import StoreUnavailable
 from domain.migration import Phase
 from entrypoints.composition.direction import Direction
 from entrypoints.composition.health import StackHealth
-from entrypoints.composition.inspection import Problem, inspected, judged
+from entrypoints.composition.inspection import Problem, inspected, judged, require_begun
 from entrypoints.composition.mirror_view import MirrorView
 from entrypoints.composition.read_routing import StackReadRouting
 from entrypoints.composition.schema import StoreSchema, bring_up, require_current
@@ -88,6 +88,9 @@ class StoreStack:
         self.is_open = False
         self.objections: Mapping[str, Problem] = {}
         """Why stores that `inspect` could read must not be used as they are, by name."""
+        self.absent: Collection[str] = ()
+        """The stores that `inspect` did not find at their places, by name: opening would create them."""
+        self._is_inspected = False
 
     def _directed(self, source: str, target: str | None) -> Direction:
         directed = Direction(
@@ -203,14 +206,16 @@ class StoreStack:
         if not task.cancelled() and task.exception() is not None:
             logger.opt(exception=task.exception()).error("{} failed.", task.get_name())
 
-    async def open(self, *, within_seconds: float | None = None) -> None:
+    async def open(self, *, within_seconds: float | None = None, creates: bool = True) -> None:
         """Opens the stores. Waits while the source does not answer; a target that does not answer is connected later.
+
+        Unless it `creates`, it begins no installation and no mirror, and raises NothingStored instead.
 
         Raises StoreUnavailable after `within_seconds` (None waits for ever), StoreRefused at once where waiting would
         not help, and UnmigratedStore where an operator has to migrate first.
         """
         await until_available(
-            self._open_once,
+            lambda: self._open_once(creates=creates),
             store_name=self.source.name,
             within_seconds=within_seconds,
             on_failure=self.note_cause,
@@ -224,12 +229,14 @@ class StoreStack:
         Returns why stores cannot be read, by name. `objections` says afterwards why the others must not be used. Both
         open the breaker, whose reason is the same, where nothing can be mirrored.
         """
+        self._is_inspected = True
         outcomes = await asyncio.gather(*map(inspected, self.raw_stores))
         problems = {
             store.name: problem
             for store, problem in zip(self.raw_stores, outcomes, strict=True)
             if problem is not None
         }
+        self.absent = [name for name, problem in problems.items() if isinstance(problem, NothingStored)]
         await self._choose_among_readable(problems)
         can_read_target = self.direction.target is not None and self.direction.target.name not in problems
         readable = self.direction.target_side if can_read_target else None
@@ -299,8 +306,10 @@ class StoreStack:
         self._waits_for = None if error is None else error.message
 
     def obstacle(self) -> str | None:
-        """Why this process may not write; None if it may."""
-        reason = self._waits_for or self.ownership.record.loss or self.ownership.refusal
+        """Why this process may not write, or where it only inspects, why a start may not; None if it may."""
+        # Whoever only inspects never enters the source.
+        refusal = self.objections.get(self.source.name) if self._is_inspected else self.ownership.refusal
+        reason = self._waits_for or self.ownership.record.loss or refusal
         return None if reason is None else str(reason)
 
     def render_metrics(self) -> str:
@@ -325,12 +334,14 @@ class StoreStack:
         """The schema of the stores in use, which must be open, without those that cannot be read."""
         return StoreSchema([store for store in self.raw_stores if store.name not in without])
 
-    async def _open_once(self) -> None:
+    async def _open_once(self, *, creates: bool) -> None:
         await self._choose_direction()
         direction = self.direction
         raw_source = direction.raw_source
         await raw_source.open()
-        await self.ownership.check(self.direction.look_at_target)
+        held = await self.ownership.check(self.direction.look_at_target)
+        if not creates:
+            require_begun(held, source=raw_source.name, target=self.ownership.settings.target)
         if self._auto_migrate:
             await bring_up(raw_source)
         else:

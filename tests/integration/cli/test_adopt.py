@@ -237,6 +237,7 @@ def test_the_move_works_on_adopted_data(
     dual = {"STORE": "dual", "DUAL_WRITE_SOURCE": "mongo", "POSTGRES_URL": prepared_postgres_url}
     for name, value in dual.items():
         monkeypatch.setenv(name, value)
+    assert tandem("migrate", "up").code == 0
 
     def move(*words: str) -> Document:
         ended = tandem("move", *words, "--json")

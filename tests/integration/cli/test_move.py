@@ -286,6 +286,7 @@ def test_wrong_use_is_refused_and_changes_nothing(install: Install) -> None:
 
 def test_without_a_service_the_commands_take_the_steps_themselves(install: Install) -> None:
     installation = install(is_running=False)
+    assert installation.tandem("demo").code == 0
     assert installation.move("preflight")["isClear"] is True
     assert installation.move("backfill")["state"] == "DONE"
     assert installation.move("verify", "--wait")["isClean"] is True

@@ -77,7 +77,7 @@ def account(data_dir: Path) -> Account:
     """Creates an account by signing in, and returns its id."""
 
     async def sign_in(email: str) -> str:
-        async with opened(current_settings()) as container:
+        async with opened(current_settings(), creates=True) as container:
             user, _ = await container.builder().build(SignInByEmail)(operator(container), email)
         id_: str = user.id
         return id_

@@ -7,6 +7,7 @@ NONE = {"created": 0, "createdInTrash": 0, "changed": 0, "trashed": 0, "unchange
 
 
 def test_an_import_reports_and_a_second_changes_nothing(tandem: Tandem, beads_file: Path) -> None:
+    assert tandem("migrate", "up").code == 0
     dry = tandem("import", "--format", "beads", str(beads_file), "--dry-run", "--json")
     first = tandem("import", "--format", "beads", str(beads_file), "--json")
     second = tandem("import", "--format", "beads", str(beads_file), "--json")

@@ -82,3 +82,20 @@ async def mirrored() -> Ownership:
         return (await control.write(store, ownership, over=held)).ownership
     finally:
         await store.close()
+
+
+def test_a_lost_target_is_created_by_no_command_but_the_one_that_fills_it(
+    tandem: Tandem, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert tandem("demo").code == 0
+    monkeypatch.setenv("STORE", "dual")
+    monkeypatch.setenv("POSTGRES_URL", "embedded")
+    asyncio.run(mirrored())
+    before = {path.name for path in data_dir.iterdir()}
+
+    refused = [tandem("admin", "purge"), tandem("move", "backfill")]
+
+    assert {path.name for path in data_dir.iterdir()} == before
+    for ended in refused:
+        assert ended.code == 3
+        assert "tandem move backfill --new-target" in ended.err

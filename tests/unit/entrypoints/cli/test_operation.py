@@ -150,6 +150,7 @@ def test_new_keys_are_a_pair_that_the_settings_take(
 
 
 def test_no_token_and_no_grant_creates_an_account(tandem: Tandem) -> None:
+    assert tandem("migrate", "up").code == 0
     assert tandem("admin", "token", "nobody@example.com").code == 2
     assert tandem("admin", "token", "no address").code == 2
     assert tandem("admin", "grant", "nobody@example.com").code == 2
@@ -248,7 +249,7 @@ def test_doctor_shows_a_schema_that_needs_a_migration(
     tandem: Tandem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AUTO_MIGRATE", "false")
-    tandem("admin", "token", "nobody@example.com")
+    assert tandem("admin", "create", "anna@example.com").code == 1
     ended = tandem("doctor", "--json")
     failed = [check for check in ended.view["checks"] if not check["isFine"]]
     assert [(check["subject"], check["remedy"]) for check in failed] == [

@@ -114,7 +114,15 @@ def test_a_failure_is_json_too(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) 
     assert ended.view["error"]["details"] == ["STORE must be one of monty, mongo, postgres, dual"]
 
 
-def test_a_service_that_does_not_answer_exits_with_3(tandem: Tandem) -> None:
+def test_a_service_elsewhere_is_asked_only_with_its_key(tandem: Tandem, data_dir: Path) -> None:
+    ended = tandem("sync", "status", "--url", "http://127.0.0.1:1")
+    assert ended.code == 2
+    assert f"There is no signing key in {data_dir}" in ended.err
+    assert not data_dir.exists()
+
+
+def test_a_service_that_does_not_answer_exits_with_3(tandem: Tandem, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRIVATE_KEY", tandem("keys", "new", "--json").view["privateKey"])
     ended = tandem("sync", "status", "--url", "http://127.0.0.1:1")
     assert ended.code == 3
     assert "does not answer" in ended.err

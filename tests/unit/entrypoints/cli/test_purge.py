@@ -4,6 +4,7 @@ from tests.unit.entrypoints.cli.conftest import Tandem
 
 
 def test_a_purge_counts_removed_records_and_a_dry_run_due_ones(tandem: Tandem) -> None:
+    assert tandem("migrate", "up").code == 0
     due = tandem("admin", "purge", "--dry-run", "--json")
     removed = tandem("admin", "purge", "--json")
     plain = tandem("admin", "purge")

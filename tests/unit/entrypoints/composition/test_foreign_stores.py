@@ -69,5 +69,5 @@ async def test_a_mirror_named_as_source_is_refused_by_migrate_up_and_down(
 
 
 async def test_a_new_store_is_migrated(settings: Settings) -> None:
-    async with schema_of(settings) as schema:
+    async with schema_of(settings, creates=True) as schema:
         assert all(state.is_current for state in await schema.upgrade())
