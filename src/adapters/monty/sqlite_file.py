@@ -79,23 +79,24 @@ class SqliteFile:
     def open_to_read(self) -> None:
         """Opens a file that no process uses, and changes nothing: neither it nor its log, and no file beside them.
 
-        Raises NothingStored if there is no file, and otherwise as `open` does.
+        A copy that was put back without its identity is read as `open` would take it. Raises NothingStored where `open`
+        would create the store, and otherwise as `open` does.
         """
         require_features(sqlite3.sqlite_version_info, _modules())
         if self.path is None or self._identity_file is None:
             raise NothingStored("MontyDB keeps everything in the memory of the service, which does not run.")
         known = self._identity_file.known_store()
-        if known is None or not self.path.exists():
-            raise NothingStored(
-                f"There is no MontyDB store in {self.path.parent}. To create one, type: tandem serve (in production "
-                "first: tandem migrate up)"
-            )
+        if not self.path.exists():
+            raise _nothing_in(self.path.parent)
         # Nobody else has the file open. SQLite would create a log, or keep locks and shared memory in files.
         has_log = self.path.with_name(f"{self.path.name}-wal").exists()
         how = "vfs=unix-none" if has_log else "immutable=1"
         self._target = f"{self.path.absolute().as_uri()}?mode=ro&{how}"
         self._is_read_only = True
-        _identity_of(self.connection("long"), known)
+        connection = self.connection("long")
+        if known is None and not _tables_in(connection):
+            raise _nothing_in(self.path.parent)
+        _identity_of(connection, known)
 
     def connection(self, kind: str) -> sqlite3.Connection:
         """A connection in autocommit mode, for one thread at a time."""
@@ -238,10 +239,19 @@ def _empty_database() -> sqlite3.Connection:
     return connection
 
 
+def _nothing_in(directory: Path) -> NothingStored:
+    create = "To create one, type: tandem serve (in production first: tandem migrate up)"
+    return NothingStored(f"There is no MontyDB store in {directory}.", remedy=create)
+
+
+def _tables_in(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+
+
 def _identity_of(connection: sqlite3.Connection, known: str | None) -> str:
     """The id of the store in the database; a new one if the database is empty."""
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    tables = _tables_in(connection)
     if not tables and known is None:
         identity = uuid4().hex
         with connection:

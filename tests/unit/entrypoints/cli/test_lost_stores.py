@@ -2,7 +2,9 @@
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,6 +47,45 @@ def test_a_store_is_created_where_none_was_lost(tandem: Tandem, data_dir: Path) 
     assert "To create one, type: tandem serve" in said.out
     assert "No store belongs to an installation yet." in said.out
     assert not data_dir.exists()
+
+
+@pytest.mark.parametrize("reading", [("doctor",), ("export", "--format", "beads"), ("migrate", "status")])
+def test_a_copy_without_its_identity_is_read_as_the_store_that_it_is(
+    tandem: Tandem, data_dir: Path, reading: tuple[str, ...]
+) -> None:
+    assert tandem("demo").code == 0
+    held = tandem("export", "--format", "beads").out
+    put_back_copy(data_dir / "monty")
+    before = sorted((data_dir / "monty").iterdir())
+
+    ended = tandem(*reading)
+
+    assert (ended.code, SERVED_BEFORE in ended.out + ended.err) == (0, False), ended
+    assert sorted((data_dir / "monty").iterdir()) == before
+    assert tandem("export", "--format", "beads").out == held
+    assert tandem("admin", "create", "anna@example.com").code == 0
+    assert (data_dir / "monty" / "tandem.identity").exists()
+
+
+def put_back_copy(directory: Path) -> None:
+    """Copies a store, and puts the copy in its place as the guide says."""
+    path = directory / "tandem.sqlite"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("VACUUM INTO ?", [str(directory.parent / "copy.sqlite")])
+    for suffix in ("sqlite-wal", "sqlite-shm", "identity"):
+        path.with_suffix(f".{suffix}").unlink(missing_ok=True)
+    (directory.parent / "copy.sqlite").replace(path)
+
+
+def test_an_empty_file_without_an_identity_is_no_store(tandem: Tandem, data_dir: Path) -> None:
+    path = data_dir / "monty" / "tandem.sqlite"
+    path.parent.mkdir(parents=True)
+    path.touch()
+
+    ended = tandem("sync", "status")
+
+    assert (ended.code, "There is no MontyDB store" in ended.err) == (3, True)
+    assert (path.stat().st_size, list(path.parent.iterdir())) == (0, [path])
 
 
 def test_a_file_that_does_not_say_what_was_seen_is_named(tandem: Tandem, data_dir: Path) -> None:
