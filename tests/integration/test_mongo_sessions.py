@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pymongo
@@ -17,6 +18,7 @@ from adapters.mongo.client import MongoConnection
 from adapters.mongo.record_store import MongoRecordStore
 from adapters.mongo.sessions import Sessions
 from adapters.mongo.transactions import Transaction
+from adapters.ownership.comparison import shows_life
 from domain.errors import StoreUnavailable
 from tests.servers.mongo import MongoDatabase
 from tests.unit.contracts.lanes import admitted
@@ -104,6 +106,24 @@ async def test_a_beat_does_not_wait_for_a_write_that_holds_a_lane(mongo_database
         await store.beat()
         (lane,) = (await store.positions()).lanes.values()
     assert lane.silent_seconds < SILENT_SECONDS
+    await store.close()
+
+
+async def test_a_process_that_beats_after_the_clock_was_set_back_shows_life(
+    mongo_database: MongoDatabase,
+) -> None:
+    store = MongoRecordStore(mongo_database.uri, mongo_database.name)
+    await store.open()
+    await store.prepare()
+    await admitted(store)
+    await store.register()
+    async with AsyncMongoClient[dict[str, Any]](mongo_database.uri) as client:
+        ahead = datetime.now(UTC) + timedelta(days=2)
+        await client[mongo_database.name].lanes.update_many({}, {"$set": {"registeredAt": ahead}})
+        (before,) = (await store.positions()).lanes.values()
+        await store.beat()
+        (after,) = (await store.positions()).lanes.values()
+    assert (shows_life(before), shows_life(after)) == (False, True)
     await store.close()
 
 

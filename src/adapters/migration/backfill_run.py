@@ -5,7 +5,7 @@ for a pause.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from adapters.ownership.comparison import LEASE_SECONDS
+from adapters.ownership.comparison import shows_life
 from adapters.records.control_records import read_control, write_control
 from adapters.records.lanes import Positions, ProcessIdentity
 from adapters.records.record_store import RecordStore
@@ -41,10 +41,7 @@ def is_alive(by: ProcessIdentity, source: Positions, *, is_gone: IsGone) -> bool
     """Whether a process still shows itself in the source."""
     if is_gone(by):
         return False
-    return any(
-        lane.is_open and lane.by.process == by.process and lane.silent_seconds <= LEASE_SECONDS
-        for lane in source.lanes.values()
-    )
+    return any(lane.by.process == by.process and shows_life(lane) for lane in source.lanes.values())
 
 
 async def run_of(source: RecordStore) -> BackfillRun | None:

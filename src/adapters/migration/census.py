@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from adapters.migration.census_checks import Trouble, references_of, troubles_of
 from adapters.migration.comparing import COMPARED
-from adapters.ownership.comparison import LEASE_SECONDS
+from adapters.migration.guards import processes_of
 from adapters.records.indexes import UniqueKey
 from adapters.records.lanes import LanedStore
 from adapters.records.raw_reading import RawReader
@@ -100,15 +100,10 @@ class Census:
     async def _look_for_processes(self, survey: "_Survey") -> None:
         if not self._lanes:
             return
-        positions = [await store.positions() for store in self._lanes]
-        mirrored = {lane.by.process for one in positions[1:] for lane in one.lanes.values() if lane.is_open}
-        writing = {
-            lane.by
-            for lane in positions[0].lanes.values()
-            if lane.is_open and lane.silent_seconds <= LEASE_SECONDS and lane.by.process not in mirrored
-        }
-        for process in sorted(writing, key=str):
-            survey.add(NOT_MIRRORING, None, str(process), detail=str(process))
+        source, *others = [await store.positions() for store in self._lanes]
+        for one in processes_of(source, others[0] if others else None):
+            if one.is_alive and not one.mirrors:
+                survey.add(NOT_MIRRORING, None, one.process, detail=one.process)
 
 
 class _Survey:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from adapters.migration.evidence import still_holds
 from adapters.migration.routes import ROUTABLE
 from adapters.migration.steps import SHADOW_STEP
-from adapters.ownership.comparison import LEASE_SECONDS
+from adapters.ownership.comparison import shows_life
 from adapters.ownership.control import FIRST_INCARNATION, Ownership
 from adapters.ownership.process_identity import is_gone
 from adapters.records.lanes import Positions
@@ -93,7 +93,7 @@ def processes_of(source: Positions, target: Positions | None) -> tuple[MoveProce
     found: dict[str, MoveProcess] = {}
     for lane in source.lanes.values():
         if lane.is_open:
-            is_alive = lane.silent_seconds <= LEASE_SECONDS and not is_gone(lane.by)
+            is_alive = shows_life(lane) and not is_gone(lane.by)
             known = found.get(lane.by.process)
             found[lane.by.process] = MoveProcess(
                 process=str(lane.by),

@@ -227,7 +227,9 @@ def _seen_of(document: Document) -> Seen:
 
 def _lane_of(document: Document, beaten_at: datetime | None, now: datetime) -> Lane:
     registered_at = document["registeredAt"]
-    alive_at = registered_at if beaten_at is None else max(registered_at, beaten_at)
+    shown_at = [registered_at] if beaten_at is None else [registered_at, beaten_at]
+    # The newer one, unless it is from before the clock was set back.
+    alive_at = min(shown_at, key=lambda at: abs(now - at))
     return Lane(
         lane=document[DOCUMENT_ID],
         number=document["number"],
@@ -235,6 +237,6 @@ def _lane_of(document: Document, beaten_at: datetime | None, now: datetime) -> L
         epoch=document["epoch"],
         opening=document["opening"],
         by=ProcessIdentity(document["process"], document["host"], document["boot"], document["pid"]),
-        silent_seconds=max(0.0, (now - alive_at).total_seconds()),
+        silent_seconds=(now - alive_at).total_seconds(),
         is_checkpointed=document.get(CHECKPOINTED, False),
     )

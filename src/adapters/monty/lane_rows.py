@@ -145,7 +145,7 @@ def _positions(connection: sqlite3.Connection, *, with_checkpointed: bool) -> Po
             epoch=epoch,
             opening=opening,
             by=ProcessIdentity(*identity),
-            silent_seconds=max(0.0, now - beaten_at),
+            silent_seconds=now - beaten_at,
             is_checkpointed=bool(is_checkpointed),
         )
     return Positions(lanes, seen)

@@ -59,6 +59,14 @@ def is_lost(entry: Record, cuts: Numbers) -> bool:
     )
 
 
+def shows_life(lane: Lane) -> bool:
+    """Whether the process of a lane has beaten within the lease.
+
+    A beat further in the future than that is by a clock that was ahead then: a process that lives has beaten since.
+    """
+    return lane.is_open and abs(lane.silent_seconds) <= LEASE_SECONDS
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
     """For how many seconds a newcomer has watched each store without a gap."""
@@ -76,7 +84,7 @@ def unheard(source: Positions, target: Positions, *, me: ProcessIdentity, watch:
     heard = {
         lane.by.process
         for lane in source.lanes.values()
-        if lane.is_open and lane.silent_seconds < min(watch.source_seconds, LEASE_SECONDS)
+        if shows_life(lane) and max(0.0, lane.silent_seconds) < min(watch.source_seconds, LEASE_SECONDS)
     }
     return [
         lane
@@ -97,7 +105,7 @@ def strangers(
     return [
         lane
         for lane in unheard(source, target, me=me, watch=watch)
-        if not (is_watched and lane.silent_seconds > LEASE_SECONDS) and not is_gone(lane.by)
+        if not (is_watched and not shows_life(lane)) and not is_gone(lane.by)
     ]
 
 

@@ -50,7 +50,10 @@ class Admission:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
-    """A lane as its own store holds it. `silent_seconds` is the time since its last beat, by the store's clock."""
+    """A lane as its own store holds it.
+
+    `silent_seconds` is the time since its last beat, by the store's clock; negative where that was set back since.
+    """
 
     lane: int
     number: int

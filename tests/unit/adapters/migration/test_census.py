@@ -8,6 +8,7 @@ import bson
 import pytest
 
 from adapters.migration.census import Census
+from adapters.migration.guards import processes_of
 from adapters.ownership.control import Ownership, write
 from adapters.records.change_set import ChangeSet, Put
 from adapters.records.lanes import Admission, ProcessIdentity
@@ -183,6 +184,21 @@ async def test_a_process_that_is_not_seen_at_the_target_blocks(pair: Pair) -> No
 
     finding = _by_code(preflight)["process_without_mirror"]
     assert (finding.samples, finding.blocks) == (("process 12 on host",), True)
+
+
+async def test_a_process_whose_last_beat_lies_in_the_future_blocks_nothing(pair: Pair) -> None:
+    held = await write(pair.source, Ownership.of_owner("one"), over=None)
+    pair.source.admit(Admission(held.token, 1, "opening", ProcessIdentity("ahead", "host", "boot", 11)))
+    await pair.source.register()
+    census = Census(pair.source, lanes=[pair.source, pair.target])
+    assert "process_without_mirror" in _by_code(await census.take(pair.progress.append))
+    pair.source._file.writer.execute("UPDATE lanes SET beaten_at = beaten_at + 172800")
+
+    positions = await pair.source.positions()
+    preflight = await census.take(pair.progress.append)
+
+    assert [one.is_alive for one in processes_of(positions, await pair.target.positions())] == [False]
+    assert "process_without_mirror" not in _by_code(preflight)
 
 
 async def test_a_census_changes_nothing(pair: Pair) -> None:

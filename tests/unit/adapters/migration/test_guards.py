@@ -287,9 +287,10 @@ def test_a_process_is_alive_while_one_of_its_lanes_beats() -> None:
             1: lane(1, "one"),
             2: lane(2, "one", silent_seconds=silent),
             3: lane(3, "two", silent_seconds=silent),
+            4: lane(4, "of a clock that was ahead", silent_seconds=-silent),
         }
     )
-    assert [one.is_alive for one in processes_of(source, source)] == [True, False]
+    assert [one.is_alive for one in processes_of(source, source)] == [True, False, False]
 
 
 @pytest.mark.parametrize("store", [OWNER.store, "postgres"])
