@@ -33,6 +33,8 @@ class Step(StrEnum):
     """What an operator can do."""
 
     BACKFILL = "backfill"
+    PAUSE = "pause"
+    RESUME = "resume"
     VERIFY = "verify"
     REPAIR = "repair"
     ROUTE = "route"
@@ -48,6 +50,8 @@ _MIRRORED = frozenset({Phase.MIRRORING, Phase.BACKFILLED, Phase.VERIFIED, Phase.
 
 ALLOWED: Mapping[Step, frozenset[Phase]] = {
     Step.BACKFILL: _MIRRORED,
+    Step.PAUSE: _MIRRORED,
+    Step.RESUME: _MIRRORED,
     Step.VERIFY: _MIRRORED,
     Step.REPAIR: _MIRRORED,
     Step.ROUTE: frozenset({Phase.VERIFIED, Phase.READING}),

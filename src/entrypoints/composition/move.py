@@ -266,7 +266,7 @@ class Move:
         await self._note(Step.RETIRE, by, "The former owner takes part no more.")
 
     async def pause(self, *, is_paused: bool, by: str, is_dry_run: bool = False) -> None:
-        await self.require(Step.BACKFILL)
+        await self.require(Step.PAUSE if is_paused else Step.RESUME)
         if is_dry_run:
             await require_backfill(self._stack)
             return

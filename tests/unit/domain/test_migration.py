@@ -10,6 +10,8 @@ from domain.migration import NEXT, Phase, Route, Step, require_step
 MIRRORED = "mirroring backfilled verified reading cut-over"
 LEGAL = {
     "backfill": MIRRORED,
+    "pause": MIRRORED,
+    "resume": MIRRORED,
     "verify": MIRRORED,
     "repair": MIRRORED,
     "route": "verified reading",

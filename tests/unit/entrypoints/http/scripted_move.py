@@ -161,7 +161,7 @@ class ScriptedMigration:
         self.done.append(("retire", by))
 
     async def pause(self, *, is_paused: bool, by: str, is_dry_run: bool = False) -> None:
-        await self.require(Step.BACKFILL)
+        await self.require(Step.PAUSE if is_paused else Step.RESUME)
         if not is_dry_run:
             self.done.append(("pause" if is_paused else "resume", by))
 
