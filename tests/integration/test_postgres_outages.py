@@ -166,6 +166,27 @@ async def test_a_restarted_server_is_used_again_at_once(
     assert len(await store.scan("tasks", after=None, limit=100)) == CALLERS
 
 
+async def test_a_server_that_takes_no_connection_any_more_is_named_to_every_caller(
+    store: PostgresRecordStore, server: OwnPostgresServer
+) -> None:
+    await _busy(store)
+    database = conninfo_to_dict(server.url)["dbname"]
+    close = f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS'
+    with psycopg.connect(make_conninfo(server.url, dbname="template1"), autocommit=True) as other:
+        other.execute(f"{close} false")
+        other.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tandem'"
+        )
+        try:
+            for call in (_fetch, _apply, _commit):
+                with pytest.raises(StoreUnavailable, match="ALTER DATABASE … ALLOW_CONNECTIONS true"):
+                    await call(store, 100)
+        finally:
+            other.execute(f"{close} true")
+    assert await _seconds_until_healed(store) < 2.0
+    assert len(await store.scan("tasks", after=None, limit=100)) == CALLERS
+
+
 async def test_connections_lost_while_idle_fail_no_caller(
     store: PostgresRecordStore, server: OwnPostgresServer
 ) -> None:

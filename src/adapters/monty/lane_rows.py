@@ -26,7 +26,9 @@ _ADD_CHECKPOINT = "INSERT INTO lanes VALUES (?, 1, 0, '', '', '', '', 0, 0, ?, 0
 _CHECKPOINT_SEEN = "UPDATE seen SET is_checkpointed = 1 WHERE lane = ? AND number <= ?"
 _SEE_CHECKPOINT = "INSERT OR IGNORE INTO seen(lane, number) VALUES (?, 1)"
 _CLEAR = "UPDATE seen SET is_checkpointed = 0 WHERE is_checkpointed"
-_CUT = "UPDATE seen SET cut = min(ifnull(cut, given), given) FROM (SELECT ? AS given, ? AS of) WHERE lane = of"
+_CUT = (
+    "UPDATE seen SET cut = min(ifnull(cut, given), given) FROM (SELECT ? AS given, ? AS of) WHERE lane = of"
+)
 _LOWER = "UPDATE seen SET number = min(number, ?) WHERE lane = ?"
 
 

@@ -6,18 +6,21 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from psycopg import AsyncCursor, AsyncRawCursor
 from psycopg.errors import LockNotAvailable, ReadOnlySqlTransaction
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from adapters.postgres.driver_log import replace_driver_log
 from adapters.postgres.errors import (
     AnswerLost,
     ConnectionBroken,
     Contention,
+    NoneMade,
     NoSlots,
     ServerReadOnly,
     translated,
+    translation_of,
 )
 from adapters.postgres.execution import Execution, Parameters
 from adapters.postgres.fail_fast_connection import FailFastConnection, Row
@@ -81,6 +84,8 @@ class Connections:
         self._bounds = bounds
         self._locks = TableLocks(self._rows_anew)
         self._pool: AsyncConnectionPool[FailFastConnection] | None = None
+        self._failure: psycopg.Error | None = None
+        """Why the newest attempt of the pool to connect failed."""
         self._running = 0
         self._idle = asyncio.Event()
         self._answer_seconds = (bounds.statement_timeout_ms + ANSWER_MARGIN_MS) / 1_000
@@ -101,7 +106,7 @@ class Connections:
         replace_driver_log()
         self._pool = AsyncConnectionPool(
             self._conninfo,
-            connection_class=FailFastConnection,
+            connection_class=FailFastConnection.noting_failures(self._note_failure),
             kwargs={"autocommit": True},
             configure=self._set_up,
             min_size=1 if self._bounds.is_opened_early else 0,
@@ -315,12 +320,24 @@ class Connections:
     async def _live_connection(self, pool: AsyncConnectionPool[FailFastConnection]) -> FailFastConnection:
         """A connection whose server has not hung up meanwhile, as all have after a restart."""
         for _ in range(self._bounds.pool_max):
-            connection = await pool.getconn()
+            connection = await self._connection_of(pool)
             if not connection.is_stale():
                 return connection
             await connection.close()
             await pool.putconn(connection)
-        return await pool.getconn()
+        return await self._connection_of(pool)
+
+    async def _connection_of(self, pool: AsyncConnectionPool[FailFastConnection]) -> FailFastConnection:
+        try:
+            return await pool.getconn()
+        except PoolTimeout as timeout:
+            if self._failure is None:
+                raise
+            # The pool waits for attempts to connect, and does not say why they failed.
+            raise NoneMade(translation_of(self._failure).message) from timeout
+
+    def _note_failure(self, failure: psycopg.Error | None) -> None:
+        self._failure = failure
 
 
 @dataclass(frozen=True, slots=True)

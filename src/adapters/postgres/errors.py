@@ -76,6 +76,12 @@ class NoneFree(StoreUnavailable):
     names_cause = False
 
 
+class NoneMade(NoneFree):
+    """No connection to PostgreSQL can be made; the message says why the newest attempt failed."""
+
+    names_cause = True
+
+
 class Refused(StoreUnavailable):
     """PostgreSQL answers, but something in the database does not allow this; its log says what."""
 

@@ -3,8 +3,9 @@
 import asyncio
 import select
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
+import psycopg
 from psycopg import AsyncConnection, pq
 from psycopg.abc import PQGen
 from psycopg.pq.abc import PGconn
@@ -44,6 +45,23 @@ class FailFastConnection(AsyncConnection[Row]):
                 self.on_left(self.pgconn.backend_pid)
             self.pgconn.finish()
             raise
+
+    @classmethod
+    def noting_failures(cls, note: Callable[[psycopg.Error | None], None]) -> type["FailFastConnection"]:
+        """The same kind of connection, which notes why the newest one could not be made, or that it was made (None)."""
+
+        class Noting(cls):  # type: ignore[misc,valid-type]
+            @classmethod
+            async def connect(cls, *arguments: Any, **settings: Any) -> Self:
+                try:
+                    connection: Self = await super().connect(*arguments, **settings)
+                except psycopg.Error as error:
+                    note(error)
+                    raise
+                note(None)
+                return connection
+
+        return Noting
 
     def is_stale(self) -> bool:
         """Whether the server sent data outside an exchange, which it only does when it closes the connection."""
