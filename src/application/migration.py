@@ -62,7 +62,9 @@ class OperateMove:
         async def work(on_progress: OnProgress) -> int:
             return await self.migration.backfill(on_progress, by=actor.id, rate=rate, new_target=new_target)
 
-        return await self._started(actor, Step.BACKFILL, work, is_dry_run=is_dry_run)
+        return await self._started(
+            actor, Step.BACKFILL, work, is_dry_run=is_dry_run, reads_target=not new_target
+        )
 
     async def recover(self, actor: Actor, *, is_dry_run: bool = False) -> Job:
         """Brings back what the target holds and a restored source lacks."""
@@ -102,7 +104,9 @@ class OperateMove:
                 return await self.migration.self_test(SELF_TEST_RECORDS)
             return await self.migration.verify(on_progress, by=actor.id, is_incremental=is_incremental)
 
-        return await self._started(actor, Step.VERIFY, work, is_dry_run=is_dry_run)
+        return await self._started(
+            actor, Step.VERIFY, work, is_dry_run=is_dry_run, reads_target=not is_self_test
+        )
 
     async def coverage(self, actor: Actor, collection: str, *, buckets: int) -> KeyCoverage:
         """What is known of a collection by ranges of ids."""
@@ -188,9 +192,11 @@ class OperateMove:
         require_admin(actor)
         await self.migration.pause(is_paused=is_paused, by=actor.id, is_dry_run=is_dry_run)
 
-    async def _started(self, actor: Actor, step: Step, work: Work, *, is_dry_run: bool) -> Job:
+    async def _started(
+        self, actor: Actor, step: Step, work: Work, *, is_dry_run: bool, reads_target: bool = True
+    ) -> Job:
         require_admin(actor)
-        await self.migration.require(step)
+        await self.migration.require(step, reads_target=reads_target)
         if is_dry_run:
             return _possible(step)
         return self.jobs.start(step, work)

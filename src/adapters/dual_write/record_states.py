@@ -34,7 +34,8 @@ class RecordStates:
         """The state of a record. Raises NotFound and, where the source does not answer, StoreUnavailable."""
         record = await self._record(collection, id_)
         entries = [] if self._target is None else await self.newest(unmirrored(collection, id_))
-        target_version, error = await self._version_in_target(collection, id_)
+        target_version, unread = await self._version_in_target(collection, id_)
+        error = unread
         status, attempts, next_attempt_at = SyncStatus.SYNCED, 0, None
         if entries:
             worst = min(entries, key=lambda entry: _WORST_FIRST.index(_status_of(entry)))
@@ -51,6 +52,7 @@ class RecordStates:
             attempts=attempts,
             last_error=error,
             next_attempt_at=next_attempt_at,
+            is_target_read=unread is None,
         )
 
     async def known_absence(self, collection: str, id_: str) -> str | None:
@@ -68,15 +70,15 @@ class RecordStates:
             Question(collection=AUDIT_LOGS.collection, where=where, order=order, limit=HISTORY_MAX)
         )
 
-    async def held_by_target(self, entries: Sequence[Record]) -> frozenset[str]:
-        """The ids of the entries in the target; if it does not answer, of those that it has confirmed."""
+    async def held_by_target(self, entries: Sequence[Record]) -> frozenset[str] | None:
+        """The ids of the entries in the target; None if it does not answer."""
         if self._target is None:
             return frozenset()
         try:
             ids = [entry[ID] for entry in entries]
             return frozenset(await self._target.fetch(AUDIT_LOGS.collection, ids))
         except StoreUnavailable:
-            return frozenset(entry[ID] for entry in entries if entry["syncStatus"] == SyncStatus.SYNCED)
+            return None
 
     async def _record(self, collection: str, id_: str) -> Record:
         found = await self._source.fetch(collection, (id_,)) if collection in _COLLECTIONS else {}
@@ -102,13 +104,13 @@ class RecordStates:
         )
 
     async def _version_in_target(self, collection: str, id_: str) -> tuple[int | None, str | None]:
-        """The version in the target, and the error if the target could not be read."""
+        """The version in the target, and why it is not known if the target could not be read."""
         if self._target is None:
             return None, None
         try:
             held = (await self._target.fetch(collection, (id_,))).get(id_)
         except StoreUnavailable as error:
-            return None, error.message
+            return None, self._target.breaker.reason or error.message
         return (held[VERSION] if held else None), None
 
 

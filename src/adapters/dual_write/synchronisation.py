@@ -134,7 +134,9 @@ class StoredSynchronisation:
         in_target = await self._states.held_by_target(entries)
         return [
             VersionStatus(
-                entry=AUDIT_LOGS.mapping.from_record(entry), in_source=True, in_target=entry[ID] in in_target
+                entry=AUDIT_LOGS.mapping.from_record(entry),
+                in_source=True,
+                in_target=None if in_target is None else entry[ID] in in_target,
             )
             for entry in entries
         ]

@@ -297,8 +297,10 @@ class Migration(Protocol):
         """Where the move stands."""
         ...
 
-    async def require(self, step: Step) -> None:
-        """Raises Conflict unless the phase allows the step."""
+    async def require(self, step: Step, *, reads_target: bool = True) -> None:
+        """Raises Conflict unless the phase allows the step, and StoreUnavailable, with the cause, where the step reads
+        the target and that does not answer.
+        """
         ...
 
     async def preflight(self, on_progress: OnProgress) -> Preflight:

@@ -99,7 +99,9 @@ class SyncMetrics:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSync:
-    """One record on both sides. Versions are None where the store does not hold it."""
+    """One record on both sides. Versions are None where the store does not hold it, and that in the target also where
+    it could not be read: then `is_target_read` is False, and the status says what the source knows.
+    """
 
     collection: str
     id: str
@@ -109,6 +111,7 @@ class RecordSync:
     attempts: int
     last_error: str | None
     next_attempt_at: datetime | None
+    is_target_read: bool = True
 
 
 class RetryOutcome(StrEnum):
@@ -145,11 +148,11 @@ class Discard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionStatus:
-    """One version of a record: its audit entry, and which stores hold it."""
+    """One version of a record: its audit entry, and which stores hold it; None for a target that could not be read."""
 
     entry: AuditEntry
     in_source: bool
-    in_target: bool
+    in_target: bool | None
 
 
 class Synchronisation(Protocol):

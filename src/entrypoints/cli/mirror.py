@@ -115,11 +115,15 @@ async def discard(console: Console, collection: str, id: str, *, reason: str, ur
 @click.argument("id")
 @url_option
 async def history(console: Console, collection: str, id: str, url: str | None) -> ExitCode:
-    """List the versions of a record, their authors, and which stores hold them."""
+    """List the versions of a record, their authors, and which stores hold them.
+
+    Exits with 3 if the target cannot be reached.
+    """
     async with mirror_client(url) as client:
         view: Mapping[str, Any] = await client.history(collection, id)
     console.show(view, lambda: _print_history(console, view))
-    return ExitCode.SUCCESS
+    is_read = all(row["inTarget"] is not None for row in view["items"])
+    return ExitCode.SUCCESS if is_read else ExitCode.UNREACHABLE
 
 
 def _mirror_code(metrics: Mapping[str, Any]) -> ExitCode:
@@ -130,6 +134,8 @@ def _mirror_code(metrics: Mapping[str, Any]) -> ExitCode:
 
 
 def _record_code(record: Mapping[str, Any]) -> ExitCode:
+    if not record["isTargetRead"]:
+        return ExitCode.UNREACHABLE
     return ExitCode.SUCCESS if record["status"] == "SYNCED" else ExitCode.DIFFERENCE
 
 
@@ -191,7 +197,8 @@ def _print_retried(console: Console, record: Mapping[str, Any]) -> None:
 def _print_record(console: Console, record: Mapping[str, Any]) -> None:
     console.line(
         f"{record['collection']} {record['id']}: {record['status']}, "
-        f"version {_shown(record['sourceVersion'])} in the source, {_shown(record['targetVersion'])} in the target."
+        f"version {_shown(record['sourceVersion'])} in the source, "
+        f"{_shown(record['targetVersion']) if record['isTargetRead'] else 'not known which'} in the target."
     )
     if record["lastError"] is not None:
         counted = f"Last error, after {record['attempts']} attempts" if record["attempts"] else "The reason"
@@ -220,7 +227,7 @@ def _print_history(console: Console, view: Mapping[str, Any]) -> None:
             row["actorId"],
             row["mirroredAt"] or row["status"],
             "yes" if row["inSource"] else "no",
-            "yes" if row["inTarget"] else "no",
+            {True: "yes", False: "no", None: "not known"}[row["inTarget"]],
             row["lastError"],
         )
         for row in view["items"]

@@ -40,7 +40,7 @@ from application.ports.migration import (
     SwitchResult,
     Verification,
 )
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, NotFound, StoreUnavailable
 from domain.migration import Phase, Route, Step, require_step
 from entrypoints.composition.backfill_runs import (
     RunEnded,
@@ -66,6 +66,8 @@ BACKFILL_WORKERS = 1
 would slow requests down. Other processes load ranges at the same time.
 """
 BACKFILL_RANGES = 4
+_OVER_TARGET = frozenset({Step.BACKFILL, Step.VERIFY, Step.REPAIR, Step.RECOVER})
+"""The steps that read the target from their beginning; those that move the ownership have a guard for it."""
 
 
 class Move:
@@ -84,11 +86,26 @@ class Move:
     async def status(self) -> MoveStatus:
         return await self._reader.status()
 
-    async def require(self, step: Step) -> None:
+    async def require(self, step: Step, *, reads_target: bool = True) -> None:
         require_step((await self._owner()).phase, step)
+        if step in _OVER_TARGET and reads_target:
+            await self._require_target()
+
+    async def _require_target(self) -> None:
+        """Raises StoreUnavailable with the known cause where the target does not answer."""
+        raw_target, target = self._raw_target, self._stack.direction.target
+        try:
+            await raw_target.ping()
+        except StoreUnavailable as error:
+            cause = None if target is None else target.breaker.reason
+            raise StoreUnavailable(
+                f"The {raw_target.name} store cannot be used. {cause or error.message}"
+            ) from error
 
     async def preflight(self, on_progress: OnProgress) -> Preflight:
         target = self._stack.direction.raw_target
+        if target is not None:
+            await self._require_target()
         lanes = [self._raw_source, *([] if target is None else [target])]
         around = await Circumstances(self._raw_source, target, clock=self._clock).findings()
         taken = await Census(self._raw_source, lanes=lanes).take(on_progress)
@@ -98,7 +115,7 @@ class Move:
     async def backfill(
         self, on_progress: OnProgress, *, by: str, rate: int | None = None, new_target: bool = False
     ) -> int:
-        await self.require(Step.BACKFILL)
+        await self.require(Step.BACKFILL, reads_target=not new_target)
         if new_target:
             await take_target(self._stack)
             await self._note(Step.BACKFILL, by, "An empty store has taken the place of the target.")

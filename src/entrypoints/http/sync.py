@@ -86,7 +86,9 @@ class SyncMetricsView(Struct, rename="camel"):
 
 
 class RecordSyncView(Struct, rename="camel"):
-    """The versions of a record in both stores; null if the store does not contain the record."""
+    """The versions of a record in both stores; null if the store does not contain the record. If the target could not
+    be read, `isTargetRead` is false, its version is null, and `lastError` says why.
+    """
 
     collection: str
     id: Id
@@ -96,6 +98,7 @@ class RecordSyncView(Struct, rename="camel"):
     attempts: int
     last_error: str | None
     next_attempt_at: InstantText | None
+    is_target_read: bool
 
 
 class RetriedView(RecordSyncView):
@@ -145,7 +148,7 @@ class VersionStatusView(Struct, rename="camel"):
     last_error: str | None
     mirrored_at: InstantText | None
     in_source: bool
-    in_target: bool
+    in_target: bool | None
 
 
 class SyncHistoryView(Struct):

@@ -90,7 +90,8 @@ def test_entries_pending_for_an_unreachable_target_are_shown(
     assert imported.code == 0
     assert (status.code, status.view["targetReachable"]) == (3, False)
     assert status.view["totals"]["pending"] >= 2
-    assert (record.code, record.view["status"], record.view["targetVersion"]) == (1, "PENDING", None)
+    assert (record.code, record.view["status"], record.view["targetVersion"]) == (3, "PENDING", None)
+    assert not record.view["isTargetRead"]
     assert tandem("sync", "retry", "projects", project_id).code == 3
     assert tandem("sync", "failures", "--json").view == {"items": []}
     assert "CANNOT BE USED" in tandem("sync", "status").out

@@ -80,7 +80,7 @@ class ScriptedMigration:
             is_paused=self.is_paused,
         )
 
-    async def require(self, step: Step) -> None:
+    async def require(self, step: Step, *, reads_target: bool = True) -> None:
         self.done.append(("require", step))
         if self.refusal is not None:
             raise self.refusal
