@@ -11,6 +11,20 @@ from domain.label import Label
 from domain.task import Origin, Ownership, Task, TaskChanges, TaskStatus
 from domain.task_changes import LINKS_MAX, LinkKind, TaskLink, end_of_day
 
+NOT_HERE = "the other issue is neither in the file nor here"
+PARENT_NOT_HERE = "the parent is neither in the file nor here"
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The keys that issues of a file name and it does not contain, and of whose tasks something is known: they are
+    `present`, `hidden` from the importer, or `gone` (permanently removed; also keys of the file).
+    """
+
+    present: frozenset[str] = frozenset()
+    hidden: frozenset[str] = frozenset()
+    gone: frozenset[str] = frozenset()
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -65,12 +79,9 @@ class Drafting:
         """The id of the task of an issue, the same in every import."""
         return derived_id(self.format, self.project_id, key)
 
-    def drafts(
-        self, issues: Sequence[ImportedIssue], elsewhere: frozenset[str], gone: Mapping[str, str]
-    ) -> list[Draft]:
-        """A draft for every issue that fits, parents before children, except for those whose tasks cannot be used
-        (`gone`, by key, with the reason). `elsewhere` are the keys of issues that an earlier file brought.
-        """
+    def drafts(self, issues: Sequence[ImportedIssue], elsewhere: Elsewhere) -> list[Draft]:
+        """A draft for every issue that fits, parents before children, except for permanently removed tasks."""
+        gone = elsewhere.gone
         made: dict[str, tuple[ImportedIssue, Task]] = {}
         for issue in issues:
             if issue.key in gone:
@@ -80,8 +91,8 @@ class Drafting:
             except RuleBroken as error:
                 placed = [_placed(issue, violation) for violation in error.violations]
                 self.unfit.append(UnfitIssue(issue.key, placed))
-        known = (elsewhere | made.keys()) - gone.keys()
-        links = self._links([issue for issue, _ in made.values()], known)
+        known = (elsewhere.present | elsewhere.hidden | made.keys()) - gone
+        links = self._links([issue for issue, _ in made.values()], known, elsewhere.hidden)
         parents = self._parents([issue for issue, _ in made.values()], known, gone)
         in_file = frozenset(task.id for _, task in made.values())
         drafts = [
@@ -103,7 +114,7 @@ class Drafting:
         return _parents_first(drafts)
 
     def _parents(
-        self, issues: Sequence[ImportedIssue], known: frozenset[str], gone: Mapping[str, str]
+        self, issues: Sequence[ImportedIssue], known: frozenset[str], gone: frozenset[str]
     ) -> dict[str, str]:
         """The parent of each issue that has one; a parent that cannot be kept is a loss."""
         parents: dict[str, str] = {}
@@ -113,9 +124,9 @@ class Drafting:
             if issue.parent_key in known:
                 parents[issue.key] = issue.parent_key
             elif issue.parent_key in gone:
-                self.losses.append(Loss(issue.key, "parentId", f"the parent {gone[issue.parent_key]}"))
+                self.losses.append(Loss(issue.key, "parentId", "the parent was permanently removed here"))
             else:
-                self.losses.append(Loss(issue.key, "parentId", "the parent is neither in the file nor here"))
+                self.losses.append(Loss(issue.key, "parentId", PARENT_NOT_HERE))
         for key in _closing_cycles(parents):
             del parents[key]
             self.losses.append(
@@ -123,7 +134,9 @@ class Drafting:
             )
         return parents
 
-    def _links(self, issues: Sequence[ImportedIssue], known: frozenset[str]) -> dict[str, set[TaskLink]]:
+    def _links(
+        self, issues: Sequence[ImportedIssue], known: frozenset[str], hidden: frozenset[str]
+    ) -> dict[str, set[TaskLink]]:
         """The links of each issue's task. A blocked issue names the one that blocks it; here it is reversed."""
         present = {issue.key for issue in issues}
         links: dict[str, set[TaskLink]] = {}
@@ -132,8 +145,8 @@ class Drafting:
                 start, end = (link.key, issue.key) if link.is_reversed else (issue.key, link.key)
                 if start == end:
                     why = "a task cannot be linked to itself"
-                elif link.key not in known:
-                    why = "the other issue is neither in the file nor here"
+                elif link.key not in known or start in hidden:
+                    why = NOT_HERE
                 elif start not in present:
                     why = (
                         "the other issue, which has the link here, is not in this file; import both together"

@@ -7,15 +7,13 @@ nothing. A field that users have changed here since keeps their value, and a tas
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from application.access import is_allowed, with_memberships, without_teams
 from application.actor import Actor
 from application.interchange.cleaning import cleaned
-from application.interchange.drafts import Draft, Drafting, ImportLabels
+from application.interchange.drafts import Draft, Drafting, Elsewhere, ImportLabels
 from application.interchange.labels import labels_of, save_new_labels
+from application.interchange.merging import REMOVED, hidden_ids, merge_of
 from application.interchange.receiving_project import receiving_project, require_receiving
 from application.interchange.report import Fate, ImportReport, Outcome, Tally
-from application.interchange.revision import Revision, needs_no_merge, revision, unmerged
-from application.paging import LIMIT_MAX, PageRequest, Sort
 from application.ports.display_numbers import DisplayNumbers
 from application.ports.interchange import (
     CONTENT_BYTES_MAX,
@@ -24,29 +22,22 @@ from application.ports.interchange import (
     ReadIssues,
     UnfitIssue,
 )
-from application.ports.repositories import AuditFilter
 from application.ports.thread_executor import ThreadExecutor
 from application.ports.unit_of_work import UnitOfWork
 from application.retrying import retry_conflicts
-from application.tasks.access import teams_of
-from application.tasks.changes import TaskChange, TaskWriter, retry_taken_numbers
+from application.tasks.changes import TaskWriter, retry_taken_numbers
 from application.use_case import TimedUseCase
 from domain.audit import Action
 from domain.entity import Stamp
 from domain.errors import Invalid, VersionConflict, Violation
 from domain.name import normalized
-from domain.permissions import Principal, may_change_task, may_delete_task, may_see_task
 from domain.project import Project
-from domain.task import Task, ownership_in
+from domain.task import ownership_in
 
 TASKS_PER_CHANGE_SET_MAX = 100
 
 Progress = Callable[[int, int], None]
 """Called with the number of imported issues and their total."""
-REMOVED = "was permanently removed here"
-UNCHANGEABLE = "cannot be changed"
-"""The reason for a task that the importer may not see as well; it tells nothing of the task."""
-UNDELETABLE = "only the task's creator or owner can move it to the trash"
 CHANGING = "it or its project is being changed here; import again"
 
 
@@ -148,18 +139,16 @@ class ImportIssues(TimedUseCase):
         tally = Tally()
         tally.lose(read.losses)
         drafting = Drafting(request.format, project.id, labels, stamp, ownership_in(project))
-        gone = {
-            **dict.fromkeys(await _removed_keys(work, drafting, read.issues), REMOVED),
-            **dict.fromkeys(await _hidden_keys(work, actor, drafting, read.issues), UNCHANGEABLE),
-        }
-        elsewhere = await _issues_elsewhere(work, drafting, read.issues)
-        drafts = await self.executor.run(lambda: drafting.drafts(read.issues, elsewhere, gone))
+        elsewhere = await _elsewhere(work, actor, drafting, read.issues)
+        drafts = await self.executor.run(lambda: drafting.drafts(read.issues, elsewhere))
         _require_all_fit(request, [*drafting.unfit, *_unfit_labels(labels)])
         tally.lose(drafting.losses)
         tally.count(_skipped(unfit) for unfit in (*read.unfit, *drafting.unfit))
-        left_out = [issue.key for issue in read.issues if issue.key in gone]
-        tally.count(Outcome(key, Fate.SKIPPED, gone[key]) for key in left_out)
-        new_labels = await save_new_labels(work, lambda: self.begin(actor), labels, drafts)
+        left_out = [issue.key for issue in read.issues if issue.key in elsewhere.gone]
+        tally.count(Outcome(key, Fate.SKIPPED, REMOVED) for key in left_out)
+        new_labels = await save_new_labels(
+            work, actor, lambda: self.begin(actor), labels=labels, drafts=drafts
+        )
         unused = frozenset(label.id for name, label in labels.new.items() if name not in new_labels)
         if not request.is_dry_run:
             await work.commit()
@@ -196,26 +185,14 @@ class ImportIssues(TimedUseCase):
         work = self.begin(actor)
         if not is_dry_run:
             drafts = await _with_present_ownership(work, actor, drafts)
-        ids = [draft.task.id for draft in drafts]
-        present, gone = await work.tasks.get_many(ids), await work.tasks.purged(ids)
-        changes: list[TaskChange] = []
-        outcomes: list[Outcome] = []
-        for draft in drafts:
-            if draft.task.id in gone:
-                outcomes.append(Outcome(draft.issue.key, Fate.SKIPPED, REMOVED))
-                continue
-            current = present.get(draft.task.id)
-            revised = await _revised(work, draft, current, stamp)
-            refusal = None if current is None else await _refusal(work, actor, current, revised.task)
-            if refusal is not None:
-                outcomes.append(Outcome(draft.issue.key, Fate.SKIPPED, refusal))
-                continue
-            changes.append(TaskChange(current, revised.task))
-            outcomes.append(revised.outcome)
+        writer = TaskWriter(work, actor, stamp, self.numbers)
+        merge = await merge_of(writer, drafts)
+        merged = [await merge.take(draft) for draft in drafts]
         if not is_dry_run:
-            await TaskWriter(work, actor, stamp, self.numbers).save_all(changes, action=Action.IMPORTED)
+            changes = [change for change, _ in merged if change is not None]
+            await writer.save_all(changes, action=Action.IMPORTED)
             await work.commit()
-        return outcomes
+        return [outcome for _, outcome in merged]
 
 
 def _require_all_fit(request: ImportRequest, unfit: Iterable[UnfitIssue]) -> None:
@@ -236,20 +213,6 @@ def _skipped(unfit: UnfitIssue) -> Outcome:
     return Outcome(unfit.key, Fate.SKIPPED, "; ".join(violation.message for violation in unfit.violations))
 
 
-async def _revised(work: UnitOfWork, draft: Draft, current: Task | None, stamp: Stamp) -> Revision:
-    key = draft.issue.key
-    if current is None:
-        fate = Fate.CREATED_IN_TRASH if draft.task.is_deleted else Fate.CREATED
-        return Revision(draft.task, Outcome(key, fate))
-    draft = draft.with_other_links(current)
-    if needs_no_merge(current, draft.task):
-        return unmerged(key, current, draft.task)
-    filters = AuditFilter(collection="tasks", entity_id=current.id, action=Action.IMPORTED)
-    newest_first = PageRequest(limit=LIMIT_MAX, sort=Sort("at", descending=True))
-    imports = (await work.audit.matching(filters, newest_first)).items
-    return revision(key, current, draft.task, imports=imports, stamp=stamp)
-
-
 async def _with_present_ownership(work: UnitOfWork, actor: Actor, drafts: Sequence[Draft]) -> Sequence[Draft]:
     """The drafts with the present ownership of their project, which the commit checks again: a large import takes time.
     Raises as `require_receiving`.
@@ -258,52 +221,6 @@ async def _with_present_ownership(work: UnitOfWork, actor: Actor, drafts: Sequen
     await require_receiving(work, actor, project)
     work.projects.require_unchanged(project)
     return [draft.with_ownership(ownership_in(project)) for draft in drafts]
-
-
-async def _refusal(work: UnitOfWork, actor: Actor, before: Task, after: Task) -> str | None:
-    """Why the actor may not change the task so; None if they may, which the commit checks again.
-
-    The task may have moved since an earlier import, so nothing follows from the right to import into the project.
-    """
-    if await _hidden(work, actor, [before]):
-        return UNCHANGEABLE
-    if after is before:
-        return None
-    may = may_delete_task if after.is_deleted else may_change_task
-
-    def decision(principal: Principal) -> bool:
-        return may(principal, before)
-
-    if await is_allowed(work, actor, decision, teams=teams_of(before)):
-        return None
-    return UNDELETABLE if after.is_deleted else UNCHANGEABLE
-
-
-async def _hidden(work: UnitOfWork, actor: Actor, tasks: Iterable[Task]) -> frozenset[str]:
-    """The ids of those of these tasks that the actor may not see."""
-    alone = without_teams(actor)
-    doubtful = [task for task in tasks if not may_see_task(alone, task)]
-    if not doubtful:
-        return frozenset()
-    principal = await with_memberships(
-        work, actor, [team_id for task in doubtful for team_id in teams_of(task)]
-    )
-    return frozenset(task.id for task in doubtful if not may_see_task(principal, task))
-
-
-async def _hidden_keys(
-    work: UnitOfWork, actor: Actor, drafting: Drafting, issues: Sequence[ImportedIssue]
-) -> frozenset[str]:
-    """The keys of issues, parents and linked issues whose tasks the actor may not see, as after they moved into the
-    project of a team: they are neither changed nor referred to.
-    """
-    keys = sorted({issue.key for issue in issues} | _foreign(issues))
-    hidden: set[str] = set()
-    for start in range(0, len(keys), TASKS_PER_CHANGE_SET_MAX):
-        ids = {drafting.task_id(key): key for key in keys[start : start + TASKS_PER_CHANGE_SET_MAX]}
-        present = await work.tasks.get_many(ids)
-        hidden |= {ids[id_] for id_ in await _hidden(work, actor, present.values())}
-    return frozenset(hidden)
 
 
 async def _removed_keys(
@@ -323,10 +240,16 @@ def _foreign(issues: Sequence[ImportedIssue]) -> set[str]:
     return named - {issue.key for issue in issues}
 
 
-async def _issues_elsewhere(
-    work: UnitOfWork, drafting: Drafting, issues: Sequence[ImportedIssue]
-) -> frozenset[str]:
-    """The keys of parents and linked issues that an earlier file contained and this one does not."""
+async def _elsewhere(
+    work: UnitOfWork, actor: Actor, drafting: Drafting, issues: Sequence[ImportedIssue]
+) -> Elsewhere:
+    """What is known of the issues that earlier files contained, or whose tasks were permanently removed."""
+    gone = await _removed_keys(work, drafting, issues)
     ids = {key: drafting.task_id(key) for key in _foreign(issues)}
     present = await work.tasks.get_many(ids.values()) if ids else {}
-    return frozenset(key for key, id_ in ids.items() if id_ in present)
+    hidden = await hidden_ids(work, actor, present.values())
+    return Elsewhere(
+        present=frozenset(key for key, id_ in ids.items() if id_ in present.keys() - hidden),
+        hidden=frozenset(key for key, id_ in ids.items() if id_ in hidden),
+        gone=gone,
+    )

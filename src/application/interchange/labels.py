@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from application.actor import Actor
 from application.interchange.drafts import Draft, ImportLabels
+from application.interchange.merging import hidden_ids
 from application.interchange.revision import takes_fields
 from application.ports.interchange import ImportedIssue
 from application.ports.unit_of_work import UnitOfWork
@@ -41,7 +43,12 @@ async def labels_of(
 
 
 async def save_new_labels(
-    work: UnitOfWork, begin: Callable[[], UnitOfWork], labels: ImportLabels, drafts: Sequence[Draft]
+    work: UnitOfWork,
+    actor: Actor,
+    begin: Callable[[], UnitOfWork],
+    *,
+    labels: ImportLabels,
+    drafts: Sequence[Draft],
 ) -> tuple[str, ...]:
     """Saves the new labels that tasks will have, and returns their names: nothing of a skipped issue is stored.
 
@@ -54,9 +61,14 @@ async def save_new_labels(
             for draft in drafts[start : start + DRAFTS_AT_ONCE]
             if not unused.isdisjoint(draft.issue.label_names)
         ]
-        present = await begin().tasks.get_many([draft.task.id for draft in batch]) if batch else {}
+        if not batch:
+            continue
+        reading = begin()
+        present = await reading.tasks.get_many([draft.task.id for draft in batch])
+        hidden = await hidden_ids(reading, actor, present.values())
         for draft in batch:
-            if takes_fields(present.get(draft.task.id), draft.task):
+            is_permitted = draft.task.id not in hidden
+            if is_permitted and takes_fields(present.get(draft.task.id), draft.task):
                 unused.difference_update(draft.issue.label_names)
     saved = {name: label for name, label in labels.new.items() if name not in unused}
     for label in saved.values():

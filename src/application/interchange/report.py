@@ -25,12 +25,15 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The fate of one issue, with the reason if it was skipped. `kept` names fields whose value here was kept."""
+    """The fate of one issue, with the reason if it was skipped. `kept` names fields whose value here was kept, `lost`
+    is what the task could not get.
+    """
 
     key: str
     fate: Fate
     why: str | None = None
     kept: tuple[str, ...] = ()
+    lost: tuple[Loss, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Tally:
                 self.skipped.append(Skip(outcome.key, outcome.why))
             why = "was also changed here; the value here was kept"
             self.lose(Loss(outcome.key, name, why) for name in outcome.kept)
+            self.lose(outcome.lost)
 
     def fate_counts(self) -> dict[Fate, int]:
         """The number of issues for every fate."""

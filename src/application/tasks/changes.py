@@ -69,6 +69,10 @@ class TaskWriter:
             self._lineages.move(before.id, after.parent_id)
         if ownership != after.ownership:
             after = replace(after, owner_id=ownership.owner_id, team_id=ownership.team_id)
+        return await self.reopened(before, after)
+
+    async def reopened(self, before: Task, after: Task) -> TaskChange:
+        """The change; a task that is no longer done loses an executor who has left the assigned team."""
         if before.status is not TaskStatus.DONE or after.status is TaskStatus.DONE:
             return TaskChange(before, after)
         assignment = await reopened_assignment(self.work, after, self.stamp)

@@ -11,7 +11,8 @@ from adapters.records.change_set import ChangeSet
 from adapters.records.criteria import EVERYTHING
 from adapters.records.record_store import RecordStore
 from adapters.repositories.unit_of_work import StoredUnitOfWork
-from application.interchange.imports import CHANGING, REMOVED, TASKS_PER_CHANGE_SET_MAX
+from application.interchange.imports import CHANGING, TASKS_PER_CHANGE_SET_MAX
+from application.interchange.merging import REMOVED
 from application.interchange.report import ImportReport
 from application.ports.clock import Clock
 from application.ports.identifiers import Identifiers
