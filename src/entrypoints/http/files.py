@@ -29,8 +29,9 @@ ReceivingProject = Annotated[
     Meta(
         min_length=1,
         max_length=NAME_LENGTH_MAX,
-        description="The name of your project that receives the tasks; it is created if you have none of that name. The"
-        " default is the name of the format.",
+        description="The name of your live project that receives the tasks. Without one, the project of an earlier"
+        " import that still has the name receives them if you may change it, else a new project is created. If your"
+        " project of the name is in the trash, the answer is 409. The default is the name of the format.",
     ),
 ]
 

@@ -6,15 +6,12 @@ from adapters.records.change_set import ChangeSet, Put
 from adapters.records.record_store import RecordStore
 from adapters.records.specs import USERS
 from adapters.system.identifiers import SortableIdentifiers
-from application.paging import PageRequest
 from application.ports.clock import Clock
-from application.ports.repositories import ProjectFilter
 from application.ports.unit_of_work import Begin
-from application.projects.commands import CreateProject, DeleteProject, EditProject
+from application.projects.commands import CreateProject
 from application.tasks.assignments import AssignTask
 from application.tasks.commands import EditTask
 from domain.assignment import Assignee, AssigneeType
-from domain.errors import Conflict
 from domain.project import Project
 from domain.task import TaskChanges
 from domain.user import User
@@ -100,40 +97,3 @@ async def test_a_task_that_was_assigned_to_its_importer_follows_the_file_again(
     assert counts(await bring(beads({"id": "bd-1", **TOMBSTONE}))) == {"trashed": 1}
     task = await begin(actor(admin=True)).tasks.get(id_)
     assert (task.title, task.is_deleted) == ("Ours", True)
-
-
-async def test_the_live_project_of_that_name_comes_before_the_one_of_an_earlier_import(
-    bring: Import, begin: Begin, clock: Clock
-) -> None:
-    first = await bring(beads({"id": "bd-1"}), name="Pond")
-    await EditProject(begin, clock)(actor(), first.project_id, {"name": "Old pond"}, expected_version=None)
-    new = await _created(begin, clock, "Pond")
-    report = await bring(beads({"id": "bd-1"}, {"id": "bd-2"}), name="Pond")
-    assert (report.project_id, report.is_new_project, counts(report)) == (new.id, False, {"created": 2})
-
-
-async def test_a_trashed_project_does_not_stand_before_the_live_one_of_its_name(
-    bring: Import, begin: Begin, clock: Clock
-) -> None:
-    first = await bring(beads({"id": "bd-1"}), name="Pond")
-    await DeleteProject(begin, clock)(actor(), first.project_id, expected_version=None)
-    with pytest.raises(Conflict, match="in the trash; restore it"):
-        await bring(beads({"id": "bd-1"}), name="Pond")
-    new = await _created(begin, clock, "Pond")
-    assert (await bring(beads({"id": "bd-1"}), name="Pond")).project_id == new.id
-
-
-@pytest.mark.usefixtures("accounts")
-async def test_a_project_that_was_handed_over_receives_nothing_and_is_not_told_of(
-    bring: Import, begin: Begin, clock: Clock
-) -> None:
-    first = await bring(beads({"id": "bd-1"}), name="Pond")
-    await EditProject(begin, clock)(
-        actor(admin=True), first.project_id, {"owner_id": BEN}, expected_version=None
-    )
-    second = await bring(beads({"id": "bd-1"}), name="Pond")
-    again = await bring(beads({"id": "bd-1"}), name="Pond")
-    assert (second.is_new_project, counts(second)) == (True, {"created": 1})
-    assert (again.project_id, counts(again)) == (second.project_id, {"unchanged": 1})
-    owned = (await begin(actor()).projects.matching(ProjectFilter(owner_id=actor().id), PageRequest())).items
-    assert [project.id for project in owned] == [second.project_id]

@@ -15,7 +15,7 @@ from application.paging import PageRequest, Sort
 from application.ports.clock import Clock
 from application.ports.repositories import AuditFilter, ProjectFilter, TaskFilter
 from application.ports.unit_of_work import Begin
-from application.projects.commands import DeleteProject, EditProject
+from application.projects.commands import DeleteProject
 from application.tasks.commands import DeleteTask, EditTask, RestoreTask
 from domain.audit import Action
 from domain.errors import Conflict, Invalid
@@ -254,19 +254,6 @@ async def test_a_label_that_was_renamed_here_is_still_the_same(
     before = await contents(store)
     assert (await bring(content)).changes_nothing
     assert await contents(store) == before
-
-
-async def test_a_project_that_was_renamed_here_is_still_the_same(
-    bring: Import, begin: Begin, clock: Clock
-) -> None:
-    first = await bring(beads({"id": "bd-1"}))
-    await EditProject(begin, clock)(actor(), first.project_id, {"name": "Renamed"}, expected_version=None)
-    again = await bring(beads({"id": "bd-1"}))
-    assert (again.project_id, again.project_name, again.is_new_project) == (
-        first.project_id,
-        "Renamed",
-        False,
-    )
 
 
 async def test_a_project_in_the_trash_refuses_the_import(
