@@ -60,16 +60,25 @@ def start_of_day(day: date, zone: tzinfo) -> datetime:
 
 
 def normal_email(email: str) -> str:
-    """The e-mail address as it is compared: trimmed, lower case. Raises RuleBroken for a malformed address.
+    """The e-mail address as it is compared: trimmed, lower case, without the dot that may end a host name. Raises
+    RuleBroken for a malformed address.
 
     Only ASCII is allowed, with the host in Punycode: beyond ASCII different letters have the same lower case, and an
     address with the kelvin sign must not match one with a k.
     """
     if not email.isascii():
         raise _malformed("may only have ASCII characters; write the host in Punycode (xn--…)")
-    address = require_text(email.strip().lower(), "/email", shortest=3, longest=EMAIL_LENGTH_MAX)
+    address = require_text(
+        email.strip().lower().removesuffix("."), "/email", shortest=3, longest=EMAIL_LENGTH_MAX
+    )
     name, at, host = address.partition("@")
-    if not (name and at and host) or "@" in host or not address.isprintable() or " " in address:
+    if (
+        not (name and at and host)
+        or "@" in host
+        or host.endswith(".")
+        or not address.isprintable()
+        or " " in address
+    ):
         raise _malformed("is not an e-mail address")
     return address
 

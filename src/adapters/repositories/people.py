@@ -46,7 +46,7 @@ def _named(text: str) -> Iterator[Criterion]:
     query = text.strip()
     if "@" in query and not any(char.isspace() for char in query):
         # Beyond ASCII, two addresses can be equal in lower case.
-        yield Equals("email", query.lower() if query.isascii() else query)
+        yield Equals("email", query.lower().removesuffix(".") if query.isascii() else query)
     elif query:
         yield HasWords(query)
 

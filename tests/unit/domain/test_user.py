@@ -9,9 +9,25 @@ def test_addresses_compare_without_case_and_blanks() -> None:
     assert normal_email("  Anna@Example.ORG ") == "anna@example.org"
 
 
+def test_a_dot_after_the_host_makes_no_other_address() -> None:
+    assert normal_email("Anna@Example.org. ") == "anna@example.org"
+
+
 @pytest.mark.parametrize(
     "text",
-    ["", "anna", "@example.org", "anna@", "a b@example.org", "a@b@c", "a\x00@b.c", "a\x1b@b.c", "a\n@b.c"],
+    [
+        "",
+        "anna",
+        "@example.org",
+        "anna@",
+        "a b@example.org",
+        "a@b@c",
+        "a\x00@b.c",
+        "a\x1b@b.c",
+        "a\n@b.c",
+        "a@.",
+        "a@b..",
+    ],
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(RuleBroken) as refusal:
