@@ -17,7 +17,7 @@ from domain.permissions import may_change_label
 
 
 @contextmanager
-def _naming_the_field() -> Iterator[None]:
+def _naming_the_field(remedy: str = "") -> Iterator[None]:
     """Blames the name where its key is taken: callers send only the name."""
     try:
         yield
@@ -25,7 +25,7 @@ def _naming_the_field() -> Iterator[None]:
         if "nameKey" not in taken.fields:
             raise
         raise AlreadyExists(
-            "There is already a label of this name; case makes no difference.", fields=("name",)
+            f"There is already a label of this name; case makes no difference.{remedy}", fields=("name",)
         ) from taken
 
 
@@ -100,7 +100,7 @@ class RestoreLabel(Restore[Label]):
     resource = LABELS
 
     async def __call__(self, actor: Actor, id: str, *, expected_version: int | None) -> Label:
-        with _naming_the_field():
+        with _naming_the_field(" Rename that one, then restore this one."):
             return await super().__call__(actor, id, expected_version=expected_version)
 
 

@@ -16,11 +16,13 @@ from application.ports.unit_of_work import UnitOfWork
 from application.retrying import retry_conflicts, with_concurrent_additions
 from application.use_case import TimedUseCase
 from domain.entity import Entity, Stamp
-from domain.errors import Conflict, VersionConflict
+from domain.errors import AlreadyExists, Conflict, VersionConflict
 
 E = TypeVar("E", bound=Entity)
 
 NEXT_INSTANT = timedelta(milliseconds=1)
+NAME_TAKEN = "Another one has this name by now; give that one another name, then restore this one."
+"""The unique values that a restored entity can lose to another are names."""
 INSTANTS_MAX = 10
 """How far, in milliseconds, the stamp of a deletion may be ahead of the clock."""
 
@@ -173,5 +175,8 @@ class Restore(TimedUseCase, Generic[E]):
         self.resource.repository(work).save(restored)
         if self.resource.restore_content is not None:
             await self.resource.restore_content(work, deleted, stamp)
-        await work.commit()
+        try:
+            await work.commit()
+        except AlreadyExists as taken:
+            raise AlreadyExists(NAME_TAKEN, fields=taken.fields) from taken
         return restored

@@ -29,7 +29,8 @@ async def test_a_deleted_label_comes_back_unless_its_name_is_taken(service: Serv
 
     taken = await service.call("POST", f"{path}/restore")
     assert (taken.status_code, pointers(taken)) == (409, ["/name"])
-    await service.call("DELETE", f"/v1/labels/{other['id']}")
+    assert "Rename that one, then restore this one." in taken.json()["detail"]
+    await service.call("PATCH", f"/v1/labels/{other['id']}", {"name": "soon"})
     assert (await service.call("POST", f"{path}/restore")).json()["isDeleted"] is False
 
 
@@ -53,6 +54,19 @@ async def test_signing_in_for_development_makes_the_first_user_an_administrator(
     bearer = {"Authorization": f"Bearer {second.json()['accessToken']}"}
     me = await service.client.get("/v1/users/me", headers=bearer)
     assert me.json()["id"] == second.json()["user"]["id"]
+
+
+async def test_a_dot_after_the_host_opens_no_other_account(service: Service) -> None:
+    answers = [
+        (await service.client.post("/v1/auth/dev/token", json={"email": address})).json()
+        for address in ("kate@example.org.", "kate@example.org", "KATE@Example.org.")
+    ]
+
+    users = {(answer["user"]["id"], answer["user"]["email"]) for answer in answers}
+    assert users == {(answers[0]["user"]["id"], "kate@example.org")}
+    bearer = {"Authorization": f"Bearer {answers[0]['accessToken']}"}
+    found = await service.client.get("/v1/users?search=Kate@example.org.", headers=bearer)
+    assert [user["id"] for user in found.json()["items"]] == [answers[0]["user"]["id"]]
 
 
 async def test_the_sign_for_kelvin_opens_no_account_of_a_k(service: Service) -> None:

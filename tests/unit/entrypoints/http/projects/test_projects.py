@@ -196,3 +196,6 @@ async def test_only_fields_that_were_sent_are_blamed(service: Service) -> None:
 
     assert [(each.status_code, pointers(each)) for each in (made, renamed)] == [(409, ["/name"])] * 2
     assert (restored.status_code, pointers(restored)) == (409, ["/name"])
+    assert "give that one another name, then restore this one" in restored.json()["detail"]
+    await service.call("PATCH", f"/v1/projects/{second['id']}", {"name": "Free"})
+    assert (await service.call("POST", f"/v1/projects/{first['id']}/restore")).json()["name"] == "Taken"
