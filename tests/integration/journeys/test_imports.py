@@ -63,3 +63,49 @@ async def test_of_a_skipped_issue_nothing_is_stored(service: JourneyService, ann
     tasks = await service.items(anna, f"/v1/tasks?projectId={report['project']['id']}")
     assert (report["newLabels"], found) == (labels[:1], labels[:1])
     assert [task["title"] for task in tasks] == ["Title of b"]
+
+
+async def test_a_former_member_reaches_no_task_of_the_team_by_an_import(
+    service: JourneyService, anna: Person, ben: Person
+) -> None:
+    first = await brought(service, ben, beads({"id": "g-1"}), "Old")
+    (task,) = await service.items(ben, f"/v1/tasks?projectId={first['project']['id']}")
+    team = await service.view(anna, "POST", "/v1/teams", {"name": "Gardeners"})
+    await service.call(anna, "POST", f"/v1/teams/{team['id']}/members", {"userIds": [ben.id]}, expect=200)
+    garden = await service.view(anna, "POST", "/v1/projects", {"name": "Garden", "teamId": team["id"]})
+    path = f"/v1/tasks/{task['id']}"
+    await service.call(ben, "PATCH", path, {"projectId": garden["id"]}, expect=200)
+    await service.call(anna, "PATCH", path, {"description": "Ours"}, expect=200)
+    await service.call(anna, "DELETE", f"/v1/teams/{team['id']}/members/{ben.id}", expect=204)
+    before = (await service.call(anna, "GET", path, expect=200)).json()
+
+    tombstone = {"status": "tombstone", "deleted_at": "2026-01-01T00:00:00Z"}
+    for newer in ({"title": "By Ben"}, {"description": "Theirs"}, tombstone):
+        report = await brought(service, ben, beads({"id": "g-1", **newer}), "Old")
+        assert report["skipped"] == [{"key": "g-1", "why": "cannot be changed"}]
+        assert (report["counts"]["changed"], report["counts"]["trashed"]) == (0, 0)
+
+    assert (await service.call(anna, "GET", path, expect=200)).json() == before
+
+
+async def test_an_import_goes_into_the_project_that_has_the_name_now(
+    service: JourneyService, anna: Person, ben: Person
+) -> None:
+    content = beads({"id": "a"}, {"id": "b"})
+    names = ("renamed", "trashed", "given")
+    old = {name: (await brought(service, anna, content, name))["project"]["id"] for name in names}
+    await service.call(anna, "PATCH", f"/v1/projects/{old['renamed']}", {"name": "once"}, expect=200)
+    await service.call(anna, "DELETE", f"/v1/projects/{old['trashed']}", expect=204)
+    await service.view(anna, "POST", "/v1/projects", {"name": "trashed"})
+    await service.call(anna, "PATCH", f"/v1/projects/{old['given']}", {"ownerId": ben.id}, expect=200)
+
+    for name in names:
+        report = await brought(service, anna, content, name)
+        again = await brought(service, anna, content, name)
+        assert report["project"]["id"] != old[name]
+        assert (report["project"]["isNew"], report["counts"]["created"]) == (name != "trashed", 2)
+        assert (again["project"]["id"], again["counts"]["unchanged"]) == (report["project"]["id"], 2)
+        tasks = await service.items(anna, f"/v1/tasks?projectId={report['project']['id']}")
+        assert sorted(task["title"] for task in tasks) == ["Title of a", "Title of b"]
+    kept = await service.items(ben, f"/v1/tasks?projectId={old['given']}")
+    assert sorted((task["title"], task["version"]) for task in kept) == [("Title of a", 2), ("Title of b", 2)]
