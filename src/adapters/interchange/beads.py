@@ -293,9 +293,11 @@ def _deleted_reason(read: LineReader) -> str | None:
 
 
 def _label_names(read: LineReader) -> tuple[str, ...]:
-    """The labels and the kind of the issue, which is a label here; a tombstone keeps its kind in another field."""
+    """The labels in their order, and last the kind of the issue, which is a label here; a tombstone keeps its kind in
+    another field.
+    """
     kind = read.text("original_type") or read.text("issue_type") or USUAL_KIND
-    return tuple(sorted({*read.texts("labels"), *([] if kind == USUAL_KIND else [kind])}))
+    return tuple(dict.fromkeys([*read.texts("labels"), *([] if kind == USUAL_KIND else [kind])]))
 
 
 def _dependencies(read: LineReader, losses: _Losses) -> tuple[str | None, tuple[IssueLink, ...]]:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -16,6 +17,16 @@ REPEATED_MAX = 20
 _FRACTIONS = re.compile(r"[.,]\d{3}(\d+)")
 DIGITS_MAX = 1_000
 """Of a whole number. Python itself converts at most 4,300 digits, and no field holds that many."""
+_OTHER_FILES = {
+    "compressed with gzip; unpack it first": (b"\x1f\x8b",),
+    "a zip archive; unpack it first": (b"PK\x03\x04",),
+    "compressed with bzip2; unpack it first": (b"BZh",),
+    "compressed with xz; unpack it first": (b"\xfd7zXZ\x00",),
+    "compressed with zstd; unpack it first": (b"\x28\xb5\x2f\xfd",),
+    "UTF-32, not UTF-8; save it as UTF-8": (BOM_UTF32_LE, BOM_UTF32_BE, b"{\0\0\0", b"\0\0\0{"),
+    "UTF-16, not UTF-8; save it as UTF-8": (BOM_UTF16_LE, BOM_UTF16_BE, b"{\0", b"\0{"),
+}
+"""The first bytes of files that people take for JSON Lines. UTF-32 comes first: it begins as UTF-16 does."""
 DAY_LENGTH = len("2026-01-31")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """Replaces an invalid instant, so that reading continues; an issue with a violation is never imported."""
@@ -45,9 +56,13 @@ class Line:
 
 
 def read_lines(content: bytes, *, lines_max: int) -> Iterator[Line]:
-    """The lines of a file without blank ones. Raises Invalid for more than `lines_max`."""
+    """The lines of a file without blank ones; they end with LF, CRLF, or all with CR. Raises Invalid for more than
+    `lines_max`, and for a file that is compressed or has another encoding.
+    """
+    _require_lines(content)
+    end = b"\n" if b"\n" in content else b"\r"
     count = 0
-    for number, raw in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+    for number, raw in enumerate(content.removeprefix(BOM_UTF8).split(end), start=1):
         if not raw.strip():
             continue
         count += 1
@@ -55,6 +70,13 @@ def read_lines(content: bytes, *, lines_max: int) -> Iterator[Line]:
             message = f"line {number}: the file contains more than {lines_max} objects"
             raise Invalid("The file is too long.", violations=[Violation(f"/lines/{number}", message)])
         yield _line(number, raw)
+
+
+def _require_lines(content: bytes) -> None:
+    for kind, starts in _OTHER_FILES.items():
+        if content.startswith(starts):
+            violation = Violation("", f"the file is {kind}")
+            raise Invalid("The file cannot be read; nothing was imported.", violations=[violation])
 
 
 def _line(number: int, raw: bytes) -> Line:

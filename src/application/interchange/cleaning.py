@@ -23,8 +23,13 @@ def cleaned(read: ReadIssues) -> ReadIssues:
     for given in read.issues:
         issue = _with_title(given, losses)
         names = [*_label_names(issue, losses)]
-        # Spellings of one name that differ in case are one label.
+        # Spellings of one name that differ in case are one label: the first one counts.
         kept = tuple(dict.fromkeys(spellings.setdefault(name_key(name), name) for name in names))
+        losses.extend(
+            Loss(issue.key, "labels", f"“{name[:40]}” becomes “{spelling[:40]}”: case makes no other label")
+            for name in names
+            if (spelling := spellings[name_key(name)]) != name
+        )
         issues.append(issue if kept == issue.label_names else replace(issue, label_names=kept))
     return replace(read, issues=issues, losses=losses)
 

@@ -210,7 +210,19 @@ def _unfit_labels(labels: ImportLabels) -> Iterator[UnfitIssue]:
 
 
 def _skipped(unfit: UnfitIssue) -> Outcome:
-    return Outcome(unfit.key, Fate.SKIPPED, "; ".join(violation.message for violation in unfit.violations))
+    """The outcome. Every reason begins with the place in the file, which the outcome names once: in its key or in its
+    first reason.
+    """
+    first, *others = [violation.message for violation in unfit.violations]
+    place = first.partition(":")[0].partition(",")[0]
+    reasons = [first, *(_without(place, other) for other in others)]
+    if place == unfit.key:
+        reasons[0] = _without(place, first)
+    return Outcome(unfit.key, Fate.SKIPPED, "; ".join(reasons))
+
+
+def _without(place: str, reason: str) -> str:
+    return reason.removeprefix(f"{place}: ").removeprefix(f"{place}, ")
 
 
 async def _with_present_ownership(work: UnitOfWork, actor: Actor, drafts: Sequence[Draft]) -> Sequence[Draft]:

@@ -94,6 +94,9 @@ async def require_receiving(work: UnitOfWork, actor: Actor, project: Project) ->
 
 
 async def _namesake(work: UnitOfWork, actor: Actor, name: str, *, deleted: bool) -> Project | None:
+    if not name:
+        # An empty text would match every project.
+        return None
     filters = ProjectFilter(owner_id=actor.id, text=name, deleted=deleted)
     page = PageRequest(limit=LIMIT_MAX, sort=Sort("createdAt"))
     for _ in range(NAMESAKE_PAGES_MAX):

@@ -67,7 +67,7 @@ async def import_issues(  # noqa: PLR0913 - one name for each option
     request = ImportRequest(
         content=await asyncio.to_thread(_content, file),
         format=format_,
-        project_name=project_name or format_.capitalize(),
+        project_name=format_.capitalize() if project_name is None else project_name,
         is_dry_run=is_dry_run,
         is_strict=is_strict,
     )
@@ -142,7 +142,7 @@ def _print(console: Console, report: ImportReportView) -> None:
         if count:
             console.line(f"{count:6} {_WORDS[Fate(fate)]}")
     for skip in report.skipped:
-        console.line(f"       {displayed(skip.key)} {displayed(skip.why)}")
+        console.line(f"       {displayed(skip.key)}: {displayed(skip.why)}")
     if report.lost:
         console.line("Not imported, because tasks cannot hold it:", bold=True)
         rows = [

@@ -1,4 +1,7 @@
+import bz2
+import gzip
 import json
+import lzma
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -10,6 +13,7 @@ from domain.errors import Invalid, Violation
 from domain.task import Priority, TaskStatus
 from domain.task_changes import LinkKind
 
+ENCODINGS = ("utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be")
 PLAIN = {
     "id": "bd-1",
     "title": "Dig the pond",
@@ -37,6 +41,36 @@ def violations_of(*lines: bytes) -> list[Violation]:
 
 def losses_of(*lines: bytes) -> list[Loss]:
     return list(read(*lines).losses)
+
+
+FILE = line(title="Gräben – 1") + b"\n" + line(id="bd-2")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (gzip.compress(FILE), "gzip"),
+        (bz2.compress(FILE), "bzip2"),
+        (lzma.compress(FILE), "xz"),
+        (b"PK\x03\x04" + FILE, "zip"),
+        (b"\x28\xb5\x2f\xfd" + FILE, "zstd"),
+        *((FILE.decode().encode(name), name[:6].upper()) for name in ENCODINGS),
+    ],
+)
+def test_a_file_of_another_kind_is_named_once(content: bytes, kind: str) -> None:
+    (violation,) = violations_of(content)
+    assert kind in violation.message
+    assert "line" not in violation.message
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
+def test_lines_end_as_on_any_system(start: bytes, end: bytes) -> None:
+    found = BeadsReader().read(start + FILE.replace(b"\n", end) + end).issues
+    assert [(issue.key, issue.title, issue.place) for issue in found] == [
+        ("bd-1", "Gräben – 1", "line 1"),
+        ("bd-2", "Dig the pond", "line 2"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -134,7 +168,7 @@ def test_what_only_tombstones_have_is_not_lost_in_silence_elsewhere() -> None:
 
 
 def test_labels_and_kind_become_labels() -> None:
-    assert read(line(labels=["urgent", "bug"], issue_type="bug")).issues[0].label_names == ("bug", "urgent")
+    assert read(line(labels=["urgent", "bug"], issue_type="bug")).issues[0].label_names == ("urgent", "bug")
 
 
 def test_long_texts_follow_the_description_under_headings() -> None:

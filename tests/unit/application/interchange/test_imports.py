@@ -90,7 +90,21 @@ async def test_spellings_of_one_label_are_one_label(bring: Import, begin: Begin)
     red, blue = (await work.labels.named(["red", "BLUE"])).values()
     assert (red.name, blue.name, report.new_labels) == ("Red", "Blue", ("Blue",))
     assert (await task_named(begin, "Title of bd-1")).label_ids == tuple(sorted((red.id, blue.id)))
-    assert [loss.count for loss in report.lost if loss.field == "labels"] == [1, 1]
+    assert [loss.count for loss in report.lost if loss.field == "labels"] == [1, 1, 1]
+
+
+async def test_the_first_spelling_of_a_label_counts_and_the_report_names_the_others(
+    bring: Import, begin: Begin, store: RecordStore
+) -> None:
+    report = await bring(beads({"id": "a", "labels": ["Foo", "foo", "FOO"]}, {"id": "b", "labels": ["foo"]}))
+    assert report.new_labels == ("Foo",)
+    stored = await contents(store)
+    assert [label["name"] for label in stored["labels"].values()] == ["Foo"]
+    assert [len(task["labelIds"]) for task in stored["tasks"].values()] == [1, 1]
+    assert [(loss.why, loss.examples) for loss in report.lost if loss.field == "labels"] == [
+        ("“foo” becomes “Foo”: case makes no other label", ("a", "b")),
+        ("“FOO” becomes “Foo”: case makes no other label", ("a",)),
+    ]
 
 
 async def test_a_tombstone_is_in_the_trash_with_its_reason(bring: Import, begin: Begin) -> None:
@@ -299,7 +313,9 @@ async def test_an_issue_that_does_not_fit_is_skipped_and_named(
 ) -> None:
     report = await bring(b"\n".join((beads({"id": "bd-1"}), broken, beads({"id": "bd-2"}))))
     assert counts(report) == {"created": 2, "skipped": 1}
-    assert message in report.skipped[0].why
+    (skip,) = report.skipped
+    assert message in f"{skip.key}: {skip.why}"
+    assert f"{skip.key}: {skip.why}".count("line 2") == 1
     for number in (1, 2):
         await task_named(begin, f"Title of bd-{number}")
 

@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from tests.unit.entrypoints.cli.conftest import ISSUE, Account, Tandem
 
 NONE = {"created": 0, "createdInTrash": 0, "changed": 0, "trashed": 0, "unchanged": 0, "skipped": 0}
@@ -54,6 +56,25 @@ def test_every_violation_in_a_file_is_shown_with_its_line(tandem: Tandem, tmp_pa
         assert message in ended.err
     assert counted.code == 0
     assert tandem("import", "--format", "abacus", str(path)).code == 2
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_an_empty_name_of_the_project_is_refused(tandem: Tandem, beads_file: Path, name: str) -> None:
+    assert tandem("migrate", "up").code == 0
+    refused = tandem("import", "--format", "beads", str(beads_file), "--project", name)
+    listed = tandem("import", "--format", "beads", str(beads_file), "--project", "Pond", "--json")
+    assert refused.code == 2
+    assert "project" in refused.err
+    assert listed.view["counts"]["created"] == 1
+
+
+def test_a_skipped_line_is_printed_with_its_place_once(tandem: Tandem, tmp_path: Path) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_bytes(json.dumps(ISSUE).encode() + b'\n{"\xff": 1}\n{\n')
+    ended = tandem("import", "--format", "beads", str(path))
+    assert ended.code == 0
+    printed = [shown.strip() for shown in ended.out.splitlines() if "line" in shown]
+    assert printed == ["line 2: is not UTF-8", "line 3: is not JSON"]
 
 
 ACTING = "\x1b[31m\x1b[2J\u202e\x07\r\x9b2J"
