@@ -17,10 +17,11 @@ from application.ports.tokens import Identity
 from benchmarks.report import Report, at_most
 from entrypoints.composition.container import build_container
 from entrypoints.composition.settings import read_settings
-from entrypoints.http.protocol.answers import answer_error
+from entrypoints.http.protocol.error_answers import answer_error
 from entrypoints.http.protocol.request import required_request
 from entrypoints.http.request_layer import Limits, RequestLayer
 from entrypoints.http.security.authentication import Authentication
+from entrypoints.http.security.cross_origin import CrossOrigin
 
 SECTION = "Around a handler"
 CALLS = 4_000
@@ -55,6 +56,7 @@ async def measure(report: Report) -> None:
         access_lines=AccessLog(io.BytesIO()),
         authentication=authentication,
         limits=Limits(),
+        cross_origin=CrossOrigin(()),
     )
     plain_us, wrapped_us = await _in_turn(plain, inner, token)
     raw = f"bare {plain_us:.1f} µs, wrapped {wrapped_us:.1f} µs, least of {ROUNDS} rounds of {CALLS}"

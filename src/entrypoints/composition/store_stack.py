@@ -49,6 +49,11 @@ class StoreStack:
     get 503. Which store is the source says the control record; the settings say it of a new installation.
     """
 
+    is_open = False
+    absent: Collection[str] = ()
+    """The stores that `inspect` did not find at their places, by name: opening would create them."""
+    _is_inspected = False
+
     def __init__(self, *, settings: Settings, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
@@ -85,12 +90,8 @@ class StoreStack:
         self._watching: asyncio.Task[None] | None = None
         self._given_up: set[asyncio.Task[None]] = set()
         self._waits_for: str | None = None
-        self.is_open = False
         self.objections: Mapping[str, Problem] = {}
         """Why stores that `inspect` could read must not be used as they are, by name."""
-        self.absent: Collection[str] = ()
-        """The stores that `inspect` did not find at their places, by name: opening would create them."""
-        self._is_inspected = False
 
     def _directed(self, source: str, target: str | None) -> Direction:
         directed = Direction(
@@ -237,18 +238,18 @@ class StoreStack:
             if problem is not None
         }
         self.absent = [name for name, problem in problems.items() if isinstance(problem, NothingStored)]
-        await self._choose_among_readable(problems)
-        can_read_target = self.direction.target is not None and self.direction.target.name not in problems
-        readable = self.direction.target_side if can_read_target else None
+        self._turn_to(await owner_in([store for name, store in self.stores.items() if name not in problems]))
+        target = self.direction.target
+        readable = None if target is None or target.name in problems else self.direction.target_side
         problems, self.objections = await judged(problems, self.ownership, readable)
         if not problems and not self.objections:
             self.direction.note_inspected()
-        if self.direction.target is not None:
+        if target is not None:
             # The target's own cause comes first.
             found = {**self.objections, **problems}
-            for name in (self.direction.target.name, self.source.name):
-                if name in found and not self.direction.target.breaker.is_open:
-                    self.direction.target.breaker.trip(str(found[name]))
+            named = [name for name in (target.name, self.source.name) if name in found]
+            if named and not target.breaker.is_open:
+                target.breaker.trip(str(found[named[0]]))
         return problems
 
     async def cache_trouble(self) -> str | None:
@@ -371,18 +372,9 @@ class StoreStack:
 
     async def _choose_direction(self) -> None:
         """The control record says which store owns the writes; without one, the settings do."""
-        first, second = self._settings.stores.source, self._settings.stores.target
-        if second is None:
-            return
-        owner = await owner_among(
-            self.stores[first], self.stores[second], seconds_max=self.direction.connect_seconds
-        )
-        self._turn_to(owner)
-
-    async def _choose_among_readable(self, problems: Mapping[str, Problem]) -> None:
-        """`_choose_direction` by the stores that can be read."""
-        readable = [store for name, store in self.stores.items() if name not in problems]
-        self._turn_to(await owner_in(readable))
+        if self._settings.stores.target is not None:
+            named = [self.stores[name] for name in self._settings.stores.named]
+            self._turn_to(await owner_among(*named, seconds_max=self.direction.connect_seconds))
 
     def _turn_to(self, owner: Ownership | None) -> None:
         if owner is not None and owner.store != self.direction.raw_source.name:
