@@ -138,8 +138,8 @@ def test_commands_ask_the_service_that_holds_the_store(service: Process, beside:
     record = beside("sync", "status", "users", user_id, "--url", service.url, "--json")
     assert (status.code, status.view["source"], status.view["target"]) == (3, "monty", "postgres")
     assert token.view["user"]["grants"] == ["admin"]
-    assert [(row["version"], row["inTarget"]) for row in history.view["items"]] == [(1, False)]
-    assert (record.code, record.view["sourceVersion"], record.view["targetVersion"]) == (1, 1, None)
+    assert [(row["version"], row["inTarget"]) for row in history.view["items"]] == [(1, None)]
+    assert (record.code, record.view["sourceVersion"], record.view["targetVersion"]) == (3, 1, None)
     assert beside("sync", "failures", "--json").view == {"items": []}
     assert beside("sync", "retry", "--all", "--json").view == {"requeued": 0}
     assert beside("sync", "history", "users", "f" * 24).code == 2
