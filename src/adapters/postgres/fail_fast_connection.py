@@ -61,6 +61,7 @@ class FailFastConnection(AsyncConnection[Row]):
                 note(None)
                 return connection
 
+        Noting.__name__ = cls.__name__  # as logs show it
         return Noting
 
     def is_stale(self) -> bool:
