@@ -19,6 +19,7 @@ from tests.servers.postgres import OwnPostgresServer
 from tests.servers.tables import run_statements
 from tests.unit.builders import numbered_id
 
+ANY_SECONDS = 60.0
 UNSEEN = "SET tandem.writer = 'on'"
 """No trigger counts what such a session does."""
 
@@ -97,7 +98,9 @@ async def test_rows_that_vanish_while_writes_wait_stop_the_move(variables: dict[
         async def compare(_: object) -> Verification:
             raise AssertionError("the numbers were equal")
 
-        counts = RowCounts(source, target, clock=container.clock(), compare=compare)
+        counts = RowCounts(
+            source, target, clock=container.clock(), compare=compare, held_seconds_max=ANY_SECONDS
+        )
         await counts.require_alike()
         await counts.require_same()
         run_statements(variables["POSTGRES_URL"], UNSEEN, "TRUNCATE postgres_tasks")

@@ -46,6 +46,7 @@ class RowCounts:
         clock: Clock,
         compare: Compare,
         skipped: Sequence[SkippedRecord] = (),
+        held_seconds_max: float = HELD_SECONDS_MAX,
     ) -> None:
         self._source, self._target = source, target
         self._clock = clock
@@ -53,6 +54,7 @@ class RowCounts:
         self._known = skipped
         self._skipped: dict[str, int] = {}
         """How many more records of a collection the source holds, by a decision of an operator."""
+        self._held_seconds_max = held_seconds_max
         self._is_quick = False
 
     async def require_alike(self) -> None:
@@ -79,7 +81,7 @@ class RowCounts:
             await self._explain(suspects)
         began = time.monotonic()
         await self._all()
-        self._is_quick = time.monotonic() - began <= HELD_SECONDS_MAX
+        self._is_quick = time.monotonic() - began <= self._held_seconds_max
 
     async def require_same(self) -> None:
         """Compares the numbers while nobody writes and nothing is undelivered, where that takes only a moment.
