@@ -2,7 +2,9 @@
 
 import errno
 import re
+import resource
 import sqlite3
+from pathlib import Path
 
 from bson.errors import BSONError
 from loguru import logger
@@ -12,6 +14,9 @@ from adapters.records.record_store import StoreRefused
 from domain.errors import StoreUnavailable
 
 DRIVER_ERRORS = (sqlite3.Error, MontyError, BSONError, OSError)
+FILES_OPENED_MAX = 16
+"""More than MontyDB opens: three connections, each with the file, its log and its index, and the lock."""
+_OPEN_FILES = Path("/dev/fd")
 DAMAGE_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _FULL = "The disk of MontyDB is full. Free some space: writes then work again."
@@ -21,6 +26,7 @@ _GONE = (
     "The files of MontyDB were deleted, replaced, cut or overwritten while in use, so nothing is written any more. "
     "Stop Tandem and restore a copy."
 )
+_NO_FILE = "This process may not open more files. Raise the limit, and start Tandem again: ulimit -n 4096"
 _DISK = "The disk of MontyDB reports an error. Check the disk."
 _BUSY = "Another program keeps MontyDB's file locked. End it."
 _CAUSES = {
@@ -45,6 +51,8 @@ _SYSTEM_CAUSES: dict[int | None, str] = {
     errno.EPERM: _LOCKED_OUT,
     errno.EROFS: _LOCKED_OUT,
     errno.EIO: _DISK,
+    errno.EMFILE: _NO_FILE,
+    errno.ENFILE: _NO_FILE,
 }
 
 
@@ -90,17 +98,35 @@ def _cause(error: BaseException) -> str | None:
         return _DAMAGED
     if isinstance(error, OSError):
         return _SYSTEM_CAUSES.get(error.errno)
-    return _CAUSES.get(code_of(error))
+    return _NO_FILE if _lacks_files(error) else _CAUSES.get(code_of(error))
 
 
 def refused(error: BaseException, directory: object) -> StoreRefused:
     """The error for the operator when the store cannot be opened, with a remedy."""
+    if _lacks_files(error):
+        return StoreRefused(f"MontyDB cannot open its files in {directory}.", remedy=_NO_FILE)
     is_damage = isinstance(error, sqlite3.DatabaseError | BSONError)
     if is_damage and not isinstance(error, sqlite3.OperationalError):
         remedy = "The files are damaged: move them away and restore a copy."
     else:
         remedy = "Check that this process can write there and that the disk is not full, or choose another directory."
     return StoreRefused(f"MontyDB cannot use {directory}: {_reason(error)}. {remedy}")
+
+
+def _lacks_files(error: BaseException) -> bool:
+    """Whether the limit of open files is the cause. SQLite has no code of its own for that, and closes what it had
+    opened before it says so.
+    """
+    if isinstance(error, OSError):
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    if code_of(error) != sqlite3.SQLITE_CANTOPEN:
+        return False
+    try:
+        open_now = sum(1 for _ in _OPEN_FILES.iterdir())
+    except OSError as none_left:
+        return none_left.errno in (errno.EMFILE, errno.ENFILE)
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft != resource.RLIM_INFINITY and soft - open_now < FILES_OPENED_MAX
 
 
 def _reason(error: BaseException) -> str:
