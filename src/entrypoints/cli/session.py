@@ -147,7 +147,9 @@ async def schema_of(settings: Settings, *, creates: bool = False) -> AsyncIterat
     async with AsyncExitStack() as opened_stores:
         for store in stack.raw_stores:
             opened_stores.push_async_callback(store.close)
-            await until_available(store.open, store_name=store.name, within_seconds=STORE_WAIT_SECONDS_MAX)
+            is_source = store.name == stack.source.name
+            seconds = STORE_WAIT_SECONDS_MAX if is_source else READ_SECONDS_MAX
+            await until_available(store.open, store_name=store.name, within_seconds=seconds)
         await until_available(
             lambda: require_own_stores(stack),
             store_name=stack.source.name,

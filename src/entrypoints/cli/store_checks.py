@@ -67,12 +67,17 @@ async def _of_health(client: ServiceClient, schema: asyncio.Future[bytes]) -> As
             is_unreachable=True,
         )
         return
+    components = health.get("components", {})
     try:
-        async for result in checks_of_components(health.get("components", {}), RemoteMirrorClient(client)):
+        async for result in checks_of_components(components, RemoteMirrorClient(client)):
             are_fine = are_fine and result.is_fine
             yield result
     except TandemError as error:
-        yield _unread("mirror", error)
+        if "mirror" in components:
+            yield _unread("mirror", error)
+        elif are_fine:
+            # A single store, whose own trouble would have been shown.
+            yield _unread("source", error)
     try:
         reported = msgspec.json.decode(await schema, type=SchemaView)
         for result in _of_report(reported, are_fine=are_fine):

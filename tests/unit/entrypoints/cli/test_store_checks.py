@@ -24,7 +24,8 @@ class AnsweringService(ServiceClient):
         super().__init__(RunningService("http://127.0.0.1:1", 4711), token="")
 
     async def health(self) -> dict[str, object]:
-        return {"components": {"db": {"status": "DOWN", "detail": DAMAGED}}}
+        mirror = {"status": "DOWN", "detail": "Its state cannot be read."}
+        return {"components": {"db": {"status": "DOWN", "detail": DAMAGED}, "mirror": mirror}}
 
     async def ask(
         self, method: str, path: str, body: object = None, *, timeout_seconds: float | None = None
@@ -35,7 +36,14 @@ class AnsweringService(ServiceClient):
         return msgspec.json.encode(SchemaView((), (), {}, {"monty": (FLAW,)}))
 
 
-class MuteSchemaService(AnsweringService):
+class SingleService(AnsweringService):
+    """A service with one store, whose server is gone."""
+
+    async def health(self) -> dict[str, object]:
+        return {"components": {"db": {"status": "DOWN", "detail": DAMAGED}}}
+
+
+class MuteSchemaService(SingleService):
     """A service without a mirror, which cannot say how its schema is."""
 
     async def ask(
@@ -78,6 +86,16 @@ async def test_a_service_that_reports_a_damaged_source_is_not_to_be_killed() -> 
     assert all(DAMAGED in one.message for one in results[1:3])
     assert results[3].message == f"monty: {FLAW.cause}"
     assert not any("kill" in (one.remedy or "") for one in results)
+
+
+async def test_nothing_is_said_about_a_mirror_that_does_not_exist() -> None:
+    results = [result async for result in checks_of_service(SingleService())]
+
+    assert [(one.subject, one.is_fine) for one in results] == [
+        ("service", True),
+        ("source", False),
+        ("schema", False),
+    ]
 
 
 async def test_a_schema_that_cannot_be_read_is_not_a_failure_of_the_mirror() -> None:
