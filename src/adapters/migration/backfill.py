@@ -59,7 +59,10 @@ class Backfill:
             destination=destination,
             settings=self._settings,
             original=original or source,
+            on_wait=self._note_wait,
         )
+        self._on_progress: OnProgress = _no_progress
+        self._collection = COLLECTIONS[0]
         self._retried = self._loader.retried
         self._speed = Speed()
         self._loading: set[str] = set()
@@ -75,9 +78,11 @@ class Backfill:
         Raises Conflict where another backfill fills the same target, or too many records cannot be carried over, and
         StoreUnavailable where a store does not answer for too long. Both can be followed by another run.
         """
+        self._on_progress = on_progress
         self._total = sum([await self._source.count(collection, EVERYTHING) for collection in COLLECTIONS])
         before = 0
         for collection in COLLECTIONS:
+            self._collection = collection
             begun = await self._retried(partial(self._begun, collection))
             before += self._note(begun)
             self._report(collection, on_progress)
@@ -179,7 +184,10 @@ class Backfill:
             self._read[one.id] = max(one.read, self._read.get(one.id, 0))
         return sum(self._read.values()) - before
 
-    def _report(self, collection: str, on_progress: OnProgress) -> None:
+    def _note_wait(self, reason: str) -> None:
+        self._report(self._collection, self._on_progress, waits_for=reason)
+
+    def _report(self, collection: str, on_progress: OnProgress, *, waits_for: str | None = None) -> None:
         done = sum(self._read.values())
         self._total = max(self._total, done)
         slow, _ = self._speed.rates()
@@ -191,6 +199,7 @@ class Backfill:
                 rate_per_second=round(slow),
                 eta_seconds=eta,
                 collection=collection,
+                waits_for=waits_for,
             )
         )
 

@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from adapters.migration.checkpoints import RANGES_MAX, Destination, RangeCheckpoint, stored_again
 from adapters.migration.entry_proof import EntryProof
 from adapters.migration.quarantine import Quarantine, raw_text
-from adapters.migration.retry_budget import RETRY_SECONDS_TOTAL, RetryBudget
+from adapters.migration.retry_budget import RETRY_SECONDS_TOTAL, OnWait, RetryBudget
 from adapters.migration.source_pages import SourcePage, SourcePages
 from adapters.migration.throttle import PAGE_MIN, Latency, PageSize, Throttle
 from adapters.records.loading import LOAD_MAX, BulkLoader, Loaded
@@ -78,6 +78,7 @@ class RangeLoader:
     """Loads ranges from a source into a target.
 
     `original` is the source without what guards its writes: it can return the bytes of records that it cannot decode.
+    `on_wait` is told why nothing goes on.
     """
 
     def __init__(
@@ -88,12 +89,14 @@ class RangeLoader:
         destination: Destination,
         settings: BackfillSettings,
         original: RecordStore,
+        on_wait: OnWait,
     ) -> None:
         self.quarantine = Quarantine(source)
         self._original = original
         self._target = target
         self._destination = destination
         self._settings = settings
+        self._on_wait = on_wait
         self._proof = EntryProof(source, target)
         self._throttle = Throttle(rate=settings.rate, latency=settings.latency_ms)
 
@@ -137,7 +140,7 @@ class RangeLoader:
 
     async def retried(self, call: Callable[[], Awaitable[T]]) -> T:
         """What a call answers, again and again while a store does not answer. Raises StoreUnavailable in the end."""
-        budget = RetryBudget(self._settings.retry_seconds)
+        budget = self._budget()
         while True:
             try:
                 return await call()
@@ -159,7 +162,7 @@ class RangeLoader:
         What was rejected is kept before the checkpoint passes it, so a crash loses no name.
         """
         records, part = page.records, max(len(page.records), 1)
-        budget = RetryBudget(self._settings.retry_seconds)
+        budget = self._budget()
         while records:
             chunk = records[:part]
             try:
@@ -170,6 +173,7 @@ class RangeLoader:
                 size.shrink()
                 part = max(part // 2, PAGE_MIN)
                 continue
+            budget = self._budget()
             for record_id, reason in rejected.items():
                 raw = next(raw_text(record) for record in chunk if record[ID] == record_id)
                 await self.quarantine.add(checkpoint.collection, record_id, reason=reason, raw=raw)
@@ -180,7 +184,7 @@ class RangeLoader:
         return replace(checkpoint, after=page.after)
 
     async def _end_range(self, checkpoint: RangeCheckpoint) -> RangeCheckpoint:
-        budget = RetryBudget(self._settings.retry_seconds)
+        budget = self._budget()
         while True:
             try:
                 ended, _ = await self._load(checkpoint, [], is_done=True)
@@ -216,6 +220,9 @@ class RangeLoader:
         if stored.version != held.version and (stored.after, stored.claim) != (held.after, held.claim):
             raise RangeTaken
         return replace(held, version=stored.version)
+
+    def _budget(self) -> RetryBudget:
+        return RetryBudget(self._settings.retry_seconds, self._on_wait)
 
     async def _while_paused(self) -> None:
         while await self.retried(self._settings.is_paused):  # noqa: ASYNC110 - another process resumes it

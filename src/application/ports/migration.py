@@ -14,7 +14,8 @@ from domain.migration import Phase, Route, Step
 class Progress:
     """How far a long step is. `total` is an estimate; None where nobody knows it yet.
 
-    `eta_seconds` is a range (at best, at worst), None without a rate.
+    `eta_seconds` is a range (at best, at worst), None without a rate. `waits_for` says why it does not go on, and when
+    it gives up; None while it goes on.
     """
 
     done: int
@@ -22,6 +23,7 @@ class Progress:
     rate_per_second: int = 0
     eta_seconds: tuple[int, int] | None = None
     collection: str | None = None
+    waits_for: str | None = None
 
 
 OnProgress = Callable[[Progress], None]

@@ -282,12 +282,16 @@ async def run_step(
     Raises the error with which it ended.
     """
     job: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run=is_dry_run)}", body)
+    waits_for = None
     with console.progress(step) as show:
         while (wait or not client.is_lasting) and job["state"] == "RUNNING":
             await asyncio.sleep(POLL_SECONDS)
             job = await _followed(client, job)
             if (progress := job["progress"]) is not None:
                 show(progress["done"], progress["total"] or progress["done"])
+                if progress["waitsFor"] not in (None, waits_for):
+                    console.note(f"{step} waits. {progress['waitsFor']}")
+                waits_for = progress["waitsFor"]
     if job["state"] == "FAILED":
         raise failure_of_job(job)
     return job

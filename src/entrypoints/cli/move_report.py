@@ -129,4 +129,4 @@ def _progress(progress: Any) -> str:
         text += f", {progress['ratePerSecond']} per second"
     if (eta := progress["etaSeconds"]) is not None:
         text += f", {eta[0]} to {eta[1]} s left"
-    return f"{text}."
+    return f"{text}." if progress["waitsFor"] is None else f"{text}. {progress['waitsFor']}"

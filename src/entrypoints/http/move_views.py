@@ -32,13 +32,14 @@ class GuardView(Struct, rename="camel"):
 
 
 class ProgressView(Struct, rename="camel"):
-    """How far a long step is; `etaSeconds` is a range: at best, at worst."""
+    """How far a long step is; `etaSeconds` is a range: at best, at worst. `waitsFor`: why it does not go on."""
 
     done: int
     total: int | None
     rate_per_second: int
     eta_seconds: tuple[int, int] | None
     collection: str | None
+    waits_for: str | None
 
 
 class JobView(Struct, rename="camel"):

@@ -8,6 +8,8 @@ import pytest
 
 from adapters.migration.backfill import COLLECTIONS
 from adapters.migration.checkpoints import checkpoints_of
+from adapters.migration.range_loader import BackfillSettings, RangeLoader
+from adapters.migration.retry_budget import RETRY_SECONDS_TOTAL
 from adapters.monty.record_store import MontyRecordStore
 from adapters.records.change_set import ChangeSet, LaneStamp, Put
 from adapters.records.loading import Loaded
@@ -200,9 +202,14 @@ async def test_an_outage_in_between_costs_only_time(is_reply_lost: bool) -> None
         await fill(source, tasks=120)
         watched = Watched(target)
         watched.failures, watched.is_reply_lost = 2, is_reply_lost
-        await backfill(source, watched).run(ignore)
+        shown: list[Progress] = []
+        await backfill(source, watched).run(shown.append)
         assert watched.failures == 0
         assert await are_equal(source, target)
+        waits = [one.waits_for for one in shown if one.waits_for is not None]
+        assert [wait.split(":", 1)[1] for wait in waits] == [" It is down."] * 2
+        assert waits[0].startswith(f"It gives up in {RETRY_SECONDS_TOTAL:.0f} s unless the store answers")
+        assert shown[-1].waits_for is None
 
 
 async def test_a_long_outage_ends_it_with_its_cause() -> None:
@@ -212,6 +219,29 @@ async def test_a_long_outage_ends_it_with_its_cause() -> None:
         watched.failures = 1_000
         with pytest.raises(StoreUnavailable, match="It is down"):
             await backfill(source, watched, retry_seconds=0.3).run(ignore)
+
+
+async def test_the_time_of_calls_that_fail_counts_for_the_bound() -> None:
+    calls = 0
+
+    async def late() -> None:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0.2)
+        raise StoreUnavailable("It is down.")
+
+    async with two_stores() as (source, target):
+        loader = RangeLoader(
+            source,
+            target,
+            destination=HERE,
+            settings=BackfillSettings(retry_seconds=0.3),
+            original=source,
+            on_wait=lambda _: None,
+        )
+        with pytest.raises(StoreUnavailable, match="It is down"):
+            await loader.retried(late)
+    assert calls == 2
 
 
 async def test_two_backfills_do_not_fill_one_target() -> None:
