@@ -9,11 +9,11 @@ from application.ports.diagnostics import CacheUse, Diagnostics, SlowQuery
 from application.ports.identifiers import Identifiers
 from application.ports.synchronisation import (
     Discard,
+    RecordHistory,
     RecordSync,
     Retried,
     Synchronisation,
     SyncMetrics,
-    VersionStatus,
 )
 from domain.audit import AuditEntry
 from domain.errors import RuleBroken, Violation
@@ -60,7 +60,7 @@ class OperateSync:
         require_admin(actor)
         return await self.synchronisation.retry_all()
 
-    async def history(self, actor: Actor, collection: str, id: str) -> Sequence[VersionStatus]:
+    async def history(self, actor: Actor, collection: str, id: str) -> RecordHistory:
         require_admin(actor)
         return await self.synchronisation.history(collection, id)
 

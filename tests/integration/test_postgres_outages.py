@@ -305,6 +305,20 @@ async def test_a_store_opens_again_after_it_was_closed(store: PostgresRecordStor
     assert len(await store.scan("tasks", after=None, limit=10)) == 1
 
 
+async def test_callers_of_a_store_that_could_not_be_opened_are_told_why(server: OwnPostgresServer) -> None:
+    store = PostgresRecordStore(f"{server.url}&dbname=nowhere")
+    with pytest.raises(StoreUnavailable, match="The database does not exist in PostgreSQL"):
+        await store.open()
+    for call in (
+        store.ping(),
+        store.fetch("tasks", [numbered_id(1)]),
+        store.commit(change_set(put("tasks", task(1)))),
+    ):
+        with pytest.raises(StoreUnavailable, match="The database does not exist in PostgreSQL"):
+            await call
+    await store.close()
+
+
 async def test_a_wrong_address_is_known_when_the_store_opens(server: OwnPostgresServer) -> None:
     absent = PostgresRecordStore(f"{server.url}&dbname=absent")
     with pytest.raises(StoreUnavailable):

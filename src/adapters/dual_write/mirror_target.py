@@ -196,6 +196,26 @@ class MirrorTarget:
 
         return await self._unless_blocked(apply_in_parts, change_sets)
 
+    def explained(self, error: StoreUnavailable) -> StoreUnavailable:
+        """The error, or why the store is not called where the error only says that there was no answer."""
+        reason = self.breaker.reason
+        return error if error.names_cause or reason is None else StoreUnavailable(reason)
+
+    async def require_answer(self) -> None:
+        """Returns if the store answers. Raises StoreUnavailable with the cause that health shows."""
+        try:
+            await self.ping()
+        except StoreUnavailable as error:
+            raise self.explained(error) from error
+
+    async def answers_now(self) -> bool:
+        """Whether the store answers a ping, used and compared or not."""
+        try:
+            await self.ping()
+        except StoreUnavailable:
+            return False
+        return True
+
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:
         """RecordStore.fetch with a time limit. Raises StoreUnavailable."""
         return await self._within(self._settings.probe_timeout_ms, self._store.fetch(collection, ids))

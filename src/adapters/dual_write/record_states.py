@@ -70,15 +70,15 @@ class RecordStates:
             Question(collection=AUDIT_LOGS.collection, where=where, order=order, limit=HISTORY_MAX)
         )
 
-    async def held_by_target(self, entries: Sequence[Record]) -> frozenset[str] | None:
-        """The ids of the entries in the target; None if it does not answer."""
+    async def held_by_target(self, entries: Sequence[Record]) -> tuple[frozenset[str], str | None]:
+        """The ids of the entries in the target, and why it could not be read."""
         if self._target is None:
-            return frozenset()
+            return frozenset(), None
         try:
             ids = [entry[ID] for entry in entries]
-            return frozenset(await self._target.fetch(AUDIT_LOGS.collection, ids))
-        except StoreUnavailable:
-            return None
+            return frozenset(await self._target.fetch(AUDIT_LOGS.collection, ids)), None
+        except StoreUnavailable as error:
+            return frozenset(), self._target.explained(error).message
 
     async def _record(self, collection: str, id_: str) -> Record:
         found = await self._source.fetch(collection, (id_,)) if collection in _COLLECTIONS else {}
@@ -110,7 +110,7 @@ class RecordStates:
         try:
             held = (await self._target.fetch(collection, (id_,))).get(id_)
         except StoreUnavailable as error:
-            return None, self._target.breaker.reason or error.message
+            return None, self._target.explained(error).message
         return (held[VERSION] if held else None), None
 
 

@@ -29,6 +29,7 @@ from application.ports.synchronisation import (
     BreakerSync,
     CollectionSync,
     Discard,
+    RecordHistory,
     RecordSync,
     Retried,
     RetryOutcome,
@@ -36,7 +37,7 @@ from application.ports.synchronisation import (
     VersionStatus,
 )
 from domain.audit import AuditEntry, SyncStatus
-from domain.errors import Conflict, MirrorPending, NotFound
+from domain.errors import Conflict, MirrorPending, NotFound, StoreUnavailable
 
 METRICS_AGE_SECONDS_MAX = 1.0
 """How long metrics are shared between callers, because unauthenticated callers can request them, too."""
@@ -98,6 +99,8 @@ class StoredSynchronisation:
     async def discard(self, collection: str, id: str, discard: Discard) -> RecordSync:
         status = await self.status(collection, id)
         mirror = self._required_mirror()
+        if status.status is SyncStatus.SYNCED and not status.is_target_read:
+            raise StoreUnavailable(status.last_error)
         if status.status not in (SyncStatus.PARKED, SyncStatus.FAILED):
             raise Conflict("The target rejects no version of this record, so there is nothing to discard.")
         if (absence := await self._states.known_absence(collection, id)) is not None:
@@ -127,19 +130,20 @@ class StoredSynchronisation:
         self._metrics.forget()
         return count
 
-    async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
+    async def history(self, collection: str, id: str) -> RecordHistory:
         entries = await self._states.newest(AllOf((Equals("collection", collection), Equals("entityId", id))))
         if not entries:
             raise NotFound
-        in_target = await self._states.held_by_target(entries)
-        return [
+        in_target, trouble = await self._states.held_by_target(entries)
+        versions = [
             VersionStatus(
                 entry=AUDIT_LOGS.mapping.from_record(entry),
                 in_source=True,
-                in_target=None if in_target is None else entry[ID] in in_target,
+                in_target=None if trouble is not None else entry[ID] in in_target,
             )
             for entry in entries
         ]
+        return RecordHistory(versions=versions, target_trouble=trouble)
 
     def _required_mirror(self) -> Mirror:
         """Raises Conflict for a single store."""

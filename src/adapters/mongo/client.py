@@ -23,8 +23,7 @@ from adapters.mongo.documents import Document
 from adapters.mongo.errors import translated
 from adapters.mongo.sessions import Sessions
 from adapters.records.cancellation import heeding_cancellation
-from adapters.records.record_store import StoreRefused
-from domain.errors import StoreUnavailable
+from adapters.records.record_store import NotOpen, StoreRefused
 
 WRITE_SECONDS = 0.02
 TRANSACTION_SECONDS_MAX = 55.0
@@ -155,7 +154,7 @@ class MongoConnection:
     def sessions(self) -> Sessions:
         """The sessions for the transactions of a call. Raises StoreUnavailable before the connection was opened."""
         if self._sessions is None:
-            raise StoreUnavailable(CLOSED)
+            raise NotOpen(CLOSED)
         return self._sessions
 
     async def close(self) -> None:
@@ -180,7 +179,7 @@ class MongoConnection:
         """The database for one call, with one deadline for everything in it and pymongo's errors translated."""
         client = self._client
         if client is None:
-            raise StoreUnavailable(CLOSED)
+            raise NotOpen(CLOSED)
         self._running += 1
         self._idle.clear()
         try:

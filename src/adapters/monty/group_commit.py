@@ -17,6 +17,7 @@ from adapters.monty.sqlite_file import SqliteFile
 from adapters.monty.writes import Transaction, Write, index_words, stale_count
 from adapters.records.change_set import LaneStamp
 from adapters.records.lanes import LaneLost
+from adapters.records.record_store import NotOpen
 from domain.errors import StoreUnavailable
 
 QUEUE_MAX = 10_000
@@ -197,7 +198,7 @@ class GroupCommits:
         StoreUnavailable.
         """
         if self._is_closed:
-            raise StoreUnavailable("MontyDB is not open.")
+            raise NotOpen("MontyDB is not open.")
         if len(self._queue) >= QUEUE_MAX:
             raise StoreUnavailable("MontyDB has too many writes waiting; try again in a moment.")
         loop = asyncio.get_running_loop()

@@ -31,9 +31,9 @@ from adapters.records.criteria import (
 from adapters.records.document_filter import filter_of
 from adapters.records.raw_reading import Digest, RawPage
 from adapters.records.record import ID, Record
+from adapters.records.record_store import NotOpen
 from adapters.records.relevance import found_by_relevance
 from adapters.records.search import condition_of, whole_part_of, whole_words_of
-from domain.errors import StoreUnavailable
 
 KNOWN_SECONDS, KNOWN_MAX = 5.0, 1_000
 """For how long, and for how many statements, counts of matches are kept."""
@@ -50,7 +50,7 @@ class Reader:
     @property
     def _reads(self) -> ReadConnections:
         if self._connections is None:
-            raise StoreUnavailable("MontyDB is not open.")
+            raise NotOpen("MontyDB is not open.")
         return self._connections
 
     async def fetch(self, collection: str, ids: Sequence[str]) -> dict[str, Record]:

@@ -36,7 +36,7 @@ from adapters.records.lane_operations import LaneOperations
 from adapters.records.lanes import Applied, LaneLost
 from adapters.records.loading import Loaded, load_by_apply
 from adapters.records.record import Record
-from adapters.records.record_store import REASON_LENGTH_MAX, StoreRefused
+from adapters.records.record_store import REASON_LENGTH_MAX, NotOpen, StoreRefused
 from adapters.records.specs import CONTROL
 from application.ports.health import StoreFacts
 from domain.errors import AlreadyExists, StoreUnavailable, TandemError
@@ -253,7 +253,7 @@ class MontyRecordStore(LaneOperations[MontyLanes, OwnLane], Reader):
 
     async def _submit(self, write: Write, stamp: LaneStamp | None = None, *, rows: int = 1) -> None:
         if self._commits is None:
-            raise StoreUnavailable("MontyDB is not open.")
+            raise NotOpen("MontyDB is not open.")
         try:
             await self._commits.submit(write, stamp, rows=rows)
         except LaneLost:

@@ -30,7 +30,7 @@ from adapters.postgres.origins import raised_by
 from adapters.postgres.session import Session, TimeLimits, conninfo_of
 from adapters.postgres.table_locks import TableLocks
 from adapters.records.cancellation import heeding_cancellation
-from adapters.records.record_store import SchemaMissing
+from adapters.records.record_store import NotOpen, OpeningFailed, SchemaMissing
 from domain.errors import StoreUnavailable
 
 PING_TIMEOUT_MS = 700
@@ -86,6 +86,8 @@ class Connections:
         self._pool: AsyncConnectionPool[FailFastConnection] | None = None
         self._failure: psycopg.Error | None = None
         """Why the newest attempt of the pool to connect failed."""
+        self._not_opened: StoreUnavailable | None = None
+        """Why the newest attempt to open it failed."""
         self._running = 0
         self._idle = asyncio.Event()
         self._answer_seconds = (bounds.statement_timeout_ms + ANSWER_MARGIN_MS) / 1_000
@@ -101,8 +103,7 @@ class Connections:
         if self._pool is not None:
             return
         if self._bounds.is_opened_early:
-            async with self._new_connection(self._connect_seconds) as first:
-                await self._execution.set_up(first)
+            await self._try_address()
         replace_driver_log()
         self._pool = AsyncConnectionPool(
             self._conninfo,
@@ -119,6 +120,23 @@ class Connections:
             name="tandem",
         )
         await self._pool.open()
+
+    async def _try_address(self) -> None:
+        try:
+            async with self._new_connection(self._connect_seconds) as first:
+                await self._execution.set_up(first)
+        except StoreUnavailable as error:
+            self._not_opened = error
+            raise
+        self._not_opened = None
+
+    def _opened(self) -> AsyncConnectionPool[FailFastConnection]:
+        """The pool. Raises StoreUnavailable with the cause for which the newest attempt to open it failed."""
+        if self._pool is not None:
+            return self._pool
+        if self._not_opened is not None:
+            raise OpeningFailed(self._not_opened.message)
+        raise NotOpen("PostgreSQL is not open.")
 
     async def close(self) -> None:
         """Accepts no more calls, waits for running ones, and closes every connection. Harmless when closed already."""
@@ -191,9 +209,7 @@ class Connections:
         """Returns if the server answers now, and commits. Raises StoreUnavailable with the reason that a new connection
         meets.
         """
-        pool = self._pool
-        if pool is None:
-            raise StoreUnavailable("PostgreSQL is not open.")
+        pool = self._opened()
         # Waiting for the pool would hide why it has no connection, or why the one that it had was closed.
         if pool.get_stats().get("pool_available", 0):
             with contextlib.suppress(AnswerLost):
@@ -292,9 +308,7 @@ class Connections:
 
     @contextlib.asynccontextmanager
     async def _held(self) -> AsyncIterator[FailFastConnection]:
-        pool = self._pool
-        if pool is None:
-            raise StoreUnavailable("PostgreSQL is not open.")
+        pool = self._opened()
         self._running += 1
         try:
             with heeding_cancellation():

@@ -102,6 +102,18 @@ class SchemaGone(SchemaMissing):
     """All tables have gone since this process found them; the message says where they are, or what brings them back."""
 
 
+class NotOpen(StoreUnavailable):
+    """The store is not open in this process: whoever failed to open it knows why."""
+
+    names_cause = False
+
+
+class OpeningFailed(NotOpen):
+    """The newest attempt to open the store has failed; the message says why."""
+
+    names_cause = True
+
+
 class StoreRefused(Exception):
     """The store answers but must not be used in its present state; the message says what to do.
 

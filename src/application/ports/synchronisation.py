@@ -155,6 +155,14 @@ class VersionStatus:
     in_target: bool | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordHistory:
+    """Each version of a record, newest first, and why the target could not be read; None if it was, or is none."""
+
+    versions: Sequence[VersionStatus]
+    target_trouble: str | None = None
+
+
 class Synchronisation(Protocol):
     """Lag, failures and differences by name, and the ways to repair them."""
 
@@ -188,5 +196,5 @@ class Synchronisation(Protocol):
         Raises Conflict without a mirror.
         """
 
-    async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
-        """Each version of a record, newest first. Raises NotFound for a record without any."""
+    async def history(self, collection: str, id: str) -> RecordHistory:
+        """Each version of a record. Raises NotFound for a record without any."""

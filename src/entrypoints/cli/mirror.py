@@ -122,8 +122,7 @@ async def history(console: Console, collection: str, id: str, url: str | None) -
     async with mirror_client(url) as client:
         view: Mapping[str, Any] = await client.history(collection, id)
     console.show(view, lambda: _print_history(console, view))
-    is_read = all(row["inTarget"] is not None for row in view["items"])
-    return ExitCode.SUCCESS if is_read else ExitCode.UNREACHABLE
+    return ExitCode.SUCCESS if view["targetTrouble"] is None else ExitCode.UNREACHABLE
 
 
 def _mirror_code(metrics: Mapping[str, Any]) -> ExitCode:
@@ -233,6 +232,8 @@ def _print_history(console: Console, view: Mapping[str, Any]) -> None:
         for row in view["items"]
     ]
     console.table(headings, rows)
+    if view["targetTrouble"] is not None:
+        console.line(f"The target could not be read: {view['targetTrouble']}")
 
 
 def _shown(version: object) -> str:

@@ -102,7 +102,7 @@ class RemoteMirrorClient:
 
     async def history(self, collection: str, id: str) -> View:
         answer = await self.client.ask("GET", f"/v1/sync/history/{_path(collection, id)}")
-        return {"items": answer.get("items", [])}
+        return {"items": answer.get("items", []), "targetTrouble": answer.get("targetTrouble")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,7 @@ class LocalMirrorClient:
         return document(sync.RequeuedView(await self.operate.retry_all(self.actor)))
 
     async def history(self, collection: str, id: str) -> View:
-        versions = await self.operate.history(self.actor, collection, id)
-        return {"items": [document(sync.version_status_view(version)) for version in versions]}
+        return document(sync.history_view(await self.operate.history(self.actor, collection, id)))
 
 
 def _path(collection: str, id_: str) -> str:

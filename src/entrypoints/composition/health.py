@@ -16,7 +16,7 @@ from adapters.observability.recent_errors import RecentErrors
 from adapters.records.compared import SourceFailed
 from adapters.records.criteria import OneOf, Order, Question
 from adapters.records.record import ID
-from adapters.records.record_store import RecordStore, StoreRefused
+from adapters.records.record_store import NotOpen, RecordStore, StoreRefused
 from adapters.records.specs import AUDIT_LOGS
 from application.ports.clock import Clock
 from application.ports.health import ComponentHealth
@@ -27,6 +27,7 @@ from entrypoints.composition.schema_watch import SchemaWatch
 CHECK_SECONDS_MAX = 2.0
 DETAIL_LENGTH_MAX = 300
 STARTING = "It is starting; old records are being read or rewritten."
+OPENING = "It is not open yet; the first attempt to open it is under way."
 UNKNOWN_CAUSE = StoreUnavailable().message
 LATE = f"It does not answer within {CHECK_SECONDS_MAX:.0f} s."
 
@@ -71,6 +72,9 @@ class StackHealth:
     async def _source_health(self) -> ComponentHealth:
         try:
             await self.source.ping()
+        except NotOpen as error:
+            # Whoever tries to open it knows why; nobody does before the first attempt has ended.
+            return down(self.obstacle or (error.message if error.names_cause else OPENING))
         except TandemError as error:
             is_known = error.message != UNKNOWN_CAUSE
             return down(error.message if is_known else self.errors.trouble or error.message)

@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 
 from application.ports.synchronisation import (
     Discard,
+    RecordHistory,
     RecordSync,
     Retried,
     Synchronisation,
     SyncMetrics,
-    VersionStatus,
 )
 from domain.audit import AuditEntry
 
@@ -37,5 +37,5 @@ class MirrorView:
     async def retry_all(self) -> int:
         return await self._present().retry_all()
 
-    async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
+    async def history(self, collection: str, id: str) -> RecordHistory:
         return await self._present().history(collection, id)

@@ -10,6 +10,7 @@ from application.operations import OperateSync
 from application.paging import Page, PageRequest, Position
 from application.ports.synchronisation import (
     BreakerState,
+    RecordHistory,
     Retried,
     RetryOutcome,
     VersionStatus,
@@ -136,7 +137,7 @@ class RequeuedView(Struct):
 
 
 class VersionStatusView(Struct, rename="camel"):
-    """One version of a record and its mirror status."""
+    """One version of a record and its mirror status; `inTarget` is null where the target could not be read."""
 
     version: int
     action: Action
@@ -151,10 +152,11 @@ class VersionStatusView(Struct, rename="camel"):
     in_target: bool | None
 
 
-class SyncHistoryView(Struct):
-    """The versions of a record, newest first."""
+class SyncHistoryView(Struct, rename="camel"):
+    """The versions of a record, newest first, and why the target could not be read."""
 
     items: tuple[VersionStatusView, ...]
+    target_trouble: str | None
 
 
 class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
@@ -222,8 +224,7 @@ class SyncController(Controller, path="/v1/sync", stored=False, also=(403,)):
         view=SyncHistoryView,
     )
     async def history(self, actor: Actor, collection: str, id: str) -> SyncHistoryView:
-        versions = await self.operate.history(actor, collection, id)
-        return SyncHistoryView(tuple(map(version_status_view, versions)))
+        return history_view(await self.operate.history(actor, collection, id))
 
 
 def retried_view(retried: Retried) -> RetriedView:
@@ -243,6 +244,11 @@ def failure_view(entry: AuditEntry) -> FailureView:
         last_error=entry.sync_error,
         next_attempt_at=_instant(entry.sync_next_at),
     )
+
+
+def history_view(history: RecordHistory) -> SyncHistoryView:
+    """The view of the history of a record."""
+    return SyncHistoryView(tuple(map(version_status_view, history.versions)), history.target_trouble)
 
 
 def version_status_view(version: VersionStatus) -> VersionStatusView:

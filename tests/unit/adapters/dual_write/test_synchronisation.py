@@ -176,7 +176,7 @@ def test_a_single_store_is_in_sync_with_itself() -> None:
                 await refused
         with pytest.raises(NotFound):
             await alone.retry(LABEL, SECOND)
-        (version,) = await alone.history(LABEL, FIRST)
+        (version,) = (await alone.history(LABEL, FIRST)).versions
         assert (version.in_source, version.in_target) == (True, False)
 
     simulate(check())
@@ -211,6 +211,46 @@ def test_status_answers_from_the_source_while_the_target_is_down() -> None:
         assert (answer.status, answer.source_version, answer.target_version) == (SyncStatus.PENDING, 1, None)
         assert answer.last_error is not None
         assert not answer.is_target_read
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_nothing_is_said_about_a_target_that_was_not_read() -> None:
+    async def check() -> None:
+        office = Office()
+        await office.open()
+        await office.process.create(1)
+        await asyncio.sleep(1)
+        office.weather.is_down = True
+        cause = StoreUnavailable().message
+        answer = await office.sync.status(LABEL, FIRST)
+        assert (answer.source_version, answer.target_version, answer.is_target_read) == (1, None, False)
+        assert answer.last_error == cause
+        history = await office.sync.history(LABEL, FIRST)
+        assert [(one.in_source, one.in_target) for one in history.versions] == [(True, None)]
+        assert history.target_trouble == cause
+        with pytest.raises(StoreUnavailable, match=cause):
+            await office.sync.discard(LABEL, FIRST, DISCARD)
+        office.weather.is_down = False
+        assert (await office.sync.history(LABEL, FIRST)).target_trouble is None
+        await office.process.store.close()
+
+    simulate(check())
+
+
+def test_the_cause_for_which_the_target_is_not_called_is_shown_where_it_only_does_not_answer() -> None:
+    async def check() -> None:
+        office = Office()
+        await office.open()
+        await office.process.create(1)
+        await asyncio.sleep(1)
+        office.process.target.breaker.trip("The password is wrong.")
+        office.weather.freeze()
+        with pytest.raises(StoreUnavailable, match=r"The password is wrong\."):
+            await office.process.target.require_answer()
+        assert (await office.sync.status(LABEL, FIRST)).last_error == "The password is wrong."
+        office.weather.thaw()
         await office.process.store.close()
 
     simulate(check())
@@ -326,7 +366,7 @@ def test_a_discarded_version_gives_way_to_the_content_of_the_target() -> None:
         assert (answer.status, answer.source_version, answer.target_version) == (SyncStatus.SYNCED, 3, 3)
         for store in (office.stores.source, office.stores.target):
             assert (await store.fetch(LABEL, [FIRST]))[FIRST]["name"] == "Label 1"
-        newest, refused, _ = await office.sync.history(LABEL, FIRST)
+        newest, refused, _ = (await office.sync.history(LABEL, FIRST)).versions
         assert (newest.entry.action, newest.entry.actor_id) == (Action.ABANDONED, THIRD)
         assert newest.entry.changes["abandoned"] == {"before": 2, "after": "a test"}
         assert newest.entry.changes["name"]["after"] == "Label 1"
@@ -351,7 +391,7 @@ def test_a_discarded_record_that_the_target_never_held_is_a_known_difference_unt
         kept = (await office.stores.source.fetch(LABEL, [FIRST]))[FIRST]
         assert kept["name"] == "far longer than twenty characters 1"
         assert await office.stores.target.fetch(LABEL, [FIRST]) == {}
-        newest, rejected = await office.sync.history(LABEL, FIRST)
+        newest, rejected = (await office.sync.history(LABEL, FIRST)).versions
         assert (newest.entry.action, newest.in_target, rejected.in_target) == (Action.ABANDONED, True, True)
         assert newest.entry.changes == {"absentInTarget": {"before": 1, "after": "a test"}}
         await asyncio.sleep(2)
@@ -516,13 +556,16 @@ def test_the_history_lists_each_version_newest_first_and_the_stores_that_hold_it
         office.weather.failures_left = 1
         await office.process.edit(1, name="late")
         answer = await office.sync.history(LABEL, FIRST)
-        assert [(version.entry.version, version.in_source, version.in_target) for version in answer] == [
+        assert [
+            (version.entry.version, version.in_source, version.in_target) for version in answer.versions
+        ] == [
             (2, True, False),
             (1, True, True),
         ]
         await asyncio.sleep(1)
         office.weather.is_down = True
-        assert [version.in_target for version in await office.sync.history(LABEL, FIRST)] == [None, None]
+        history = await office.sync.history(LABEL, FIRST)
+        assert [version.in_target for version in history.versions] == [None, None]
         office.weather.is_down = False
         await office.process.store.close()
 

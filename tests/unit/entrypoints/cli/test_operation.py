@@ -92,6 +92,11 @@ def test_entries_pending_for_an_unreachable_target_are_shown(
     assert status.view["totals"]["pending"] >= 2
     assert (record.code, record.view["status"], record.view["targetVersion"]) == (3, "PENDING", None)
     assert not record.view["isTargetRead"]
+    history = tandem("sync", "history", "projects", project_id, "--json")
+    assert (history.code, [row["inTarget"] for row in history.view["items"]]) == (3, [None])
+    assert "nothing listens" in history.view["targetTrouble"]
+    said = tandem("sync", "history", "projects", project_id).out
+    assert ("not known" in said, "nothing listens" in " ".join(said.split())) == (True, True)
     assert tandem("sync", "retry", "projects", project_id).code == 3
     assert tandem("sync", "failures", "--json").view == {"items": []}
     assert "CANNOT BE USED" in tandem("sync", "status").out

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -10,9 +11,9 @@ from adapters.dual_write.synchronisation import Mirror, StoredSynchronisation
 from adapters.observability.recent_errors import RecentErrors
 from adapters.observability.watched_store import WatchedStore
 from adapters.records.record import CorruptRecord, Record
-from adapters.records.record_store import StoreRefused
+from adapters.records.record_store import NotOpen, StoreRefused
 from adapters.system.clock import SystemClock
-from entrypoints.composition.health import DETAIL_LENGTH_MAX, StackHealth, down, without_places
+from entrypoints.composition.health import DETAIL_LENGTH_MAX, OPENING, StackHealth, down, without_places
 from entrypoints.composition.schema_watch import SchemaWatch
 from tests.unit.memory_store import MemoryRecordStore
 
@@ -56,6 +57,13 @@ class BrokenStore(MemoryRecordStore):
         raise KeyError("secret")
 
 
+class ClosedStore(MemoryRecordStore):
+    """A store that could not be opened yet."""
+
+    async def ping(self) -> None:
+        raise NotOpen("It is not open.")
+
+
 def health_over(source: MemoryRecordStore, target: MemoryRecordStore) -> StackHealth:
     settings, clock = DualWriteSettings(), SystemClock()
     mirrored = MirrorTarget(target, settings=settings)
@@ -76,6 +84,13 @@ def health_over(source: MemoryRecordStore, target: MemoryRecordStore) -> StackHe
         raw_target=target,
         schema_watch=SchemaWatch(),
     )
+
+
+async def test_a_source_that_the_start_waits_for_is_down_with_the_cause_of_the_last_attempt() -> None:
+    health = health_over(ClosedStore("source"), MemoryRecordStore("target"))
+    assert (await health.components())["db"].reason == OPENING
+    waiting = replace(health, obstacle="The password is wrong.")
+    assert (await waiting.components())["db"].reason == "The password is wrong."
 
 
 async def test_a_target_that_must_not_be_used_is_down_with_its_reason_and_the_source_up() -> None:

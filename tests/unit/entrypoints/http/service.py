@@ -26,6 +26,7 @@ from application.ports.sign_in import IdentityProvider
 from application.ports.synchronisation import (
     CollectionSync,
     Discard,
+    RecordHistory,
     RecordSync,
     Retried,
     RetryOutcome,
@@ -185,8 +186,9 @@ class ScriptedSynchronisation:
         self.entries.clear()
         return count
 
-    async def history(self, collection: str, id: str) -> Sequence[VersionStatus]:
-        return [VersionStatus(entry=self._entry(id), in_source=True, in_target=False)]
+    async def history(self, collection: str, id: str) -> RecordHistory:
+        version = VersionStatus(entry=self._entry(id), in_source=True, in_target=False)
+        return RecordHistory(versions=[version])
 
     def _entry(self, id: str) -> AuditEntry:
         for entry in self.entries:
