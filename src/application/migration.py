@@ -51,6 +51,7 @@ class OperateMove:
         """Reads the whole source and changes nothing."""
         require_admin(actor)
         if is_dry_run:
+            await self.migration.look_at_stores()
             return _possible("preflight")
         return self.jobs.start("preflight", self.migration.preflight)
 
@@ -62,9 +63,12 @@ class OperateMove:
         async def work(on_progress: OnProgress) -> int:
             return await self.migration.backfill(on_progress, by=actor.id, rate=rate, new_target=new_target)
 
-        return await self._started(
+        job = await self._started(
             actor, Step.BACKFILL, work, is_dry_run=is_dry_run, reads_target=not new_target
         )
+        if is_dry_run and new_target:
+            await self.migration.look_at_new_target()
+        return job
 
     async def recover(self, actor: Actor, *, is_dry_run: bool = False) -> Job:
         """Brings back what the target holds and a restored source lacks."""
@@ -80,6 +84,7 @@ class OperateMove:
         reason = (force or "").strip()
         _require_reason(reason, pointer="/force")
         if is_dry_run:
+            await self.migration.require_target()
             return _possible("recover")
 
         async def work(_on_progress: OnProgress) -> SwitchResult:
@@ -126,7 +131,9 @@ class OperateMove:
     async def decide(
         self, actor: Actor, id: str, *, fix: bool, reason: str, is_dry_run: bool = False
     ) -> Quarantined:
-        """Raises NotFound, and RuleBroken for a blank reason. A dry run only finds the record."""
+        """Raises NotFound, and RuleBroken for a blank reason. A dry run only finds the
+        record, and for a fix asks the target.
+        """
         require_admin(actor)
         _require_reason(reason)
         if not is_dry_run:
@@ -134,6 +141,8 @@ class OperateMove:
         held = {one.id: one for one in await self.migration.quarantine()}
         if id not in held:
             raise NotFound(f"There is no quarantined record {id}. See: tandem move quarantine list")
+        if fix:
+            await self.migration.require_target()
         return held[id]
 
     async def route(
@@ -184,7 +193,9 @@ class OperateMove:
     async def retire(self, actor: Actor, *, is_dry_run: bool = False) -> None:
         require_admin(actor)
         await self.migration.require(Step.RETIRE)
-        if not is_dry_run:
+        if is_dry_run:
+            await self.migration.look(Step.RETIRE)
+        else:
             await self.migration.retire(by=actor.id)
 
     async def pause(self, actor: Actor, *, is_paused: bool, is_dry_run: bool = False) -> None:
@@ -198,6 +209,8 @@ class OperateMove:
         require_admin(actor)
         await self.migration.require(step, reads_target=reads_target)
         if is_dry_run:
+            if reads_target:
+                await self.migration.look(step)
             return _possible(step)
         return self.jobs.start(step, work)
 

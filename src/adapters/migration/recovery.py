@@ -25,6 +25,26 @@ from adapters.records.lanes import LanedStore
 from domain.errors import Conflict
 
 
+async def require_recovery_of(source: SourceSide, target: LanedStore) -> None:
+    """Raises Conflict for a source that is not an older copy, and for a target that cannot be its mirror; and
+    StoreUnavailable. Writes nothing.
+    """
+    owner = (await source.required()).ownership
+    if owner.role is not Role.OWNER or owner.move is not None:
+        raise refusals.other_move(owner.move)
+    found = (await control_of(target)).ownership
+    if found.installation != owner.installation or found.role is not Role.MIRROR:
+        raise Conflict(
+            f"The {found.store} store is {found.role} of installation {found.installation}, so nothing can be"
+            f" brought back from it to {owner.store} of installation {owner.installation}. See: tandem doctor"
+        )
+    if owner.gate is Gate.OPEN and not (await compared(source, target)).found.source_behind:
+        raise Conflict(
+            f"The {owner.store} store is not an older copy of itself: it lacks nothing that {found.store} has seen,"
+            " so there is nothing to recover."
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
     """Recovers `source` from `target`. Nothing in this process delivers meanwhile, except `deliver`.
@@ -39,21 +59,8 @@ class Recovery:
     verify: Callable[[], Awaitable[None]]
 
     async def require_needed(self) -> None:
-        """Raises Conflict for a source that is not an older copy, and for a target that cannot be its mirror."""
-        owner = (await self.source.required()).ownership
-        if owner.role is not Role.OWNER or owner.move is not None:
-            raise refusals.other_move(owner.move)
-        found = (await control_of(self.target)).ownership
-        if found.installation != owner.installation or found.role is not Role.MIRROR:
-            raise Conflict(
-                f"The {found.store} store is {found.role} of installation {found.installation}, so nothing can be"
-                f" brought back from it to {owner.store} of installation {owner.installation}. See: tandem doctor"
-            )
-        if owner.gate is Gate.OPEN and not (await compared(self.source, self.target)).found.source_behind:
-            raise Conflict(
-                f"The {owner.store} store is not an older copy of itself: it lacks nothing that {found.store} has seen,"
-                " so there is nothing to recover."
-            )
+        """See `require_recovery_of`."""
+        await require_recovery_of(self.source, self.target)
 
     async def run(self) -> Taken:
         """Returns what came back. Raises Conflict, and StoreUnavailable; then the source stays closed, and the recovery

@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
+from application.ports.dry_runs import DryRuns
 from application.ports.key_coverage import KeyCoverage
 from domain.migration import Phase, Route, Step
 
@@ -290,7 +291,7 @@ class MoveStatus:
     """The instant up to which both stores were compared in full and are equal; None where nobody can say that."""
 
 
-class Migration(Protocol):
+class Migration(DryRuns, Protocol):
     """The steps of a move. Each raises Conflict, with the phase and the command that helps, where it is not allowed,
     and StoreUnavailable where a store does not answer; then nothing has changed, or the step can be repeated.
     """

@@ -271,7 +271,10 @@ async def _switch(
     async with move_client(url, changes=not is_dry_run) as client:
         view: Answer = await client.ask("POST", f"{PREFIX}/{step}{_query(is_dry_run=is_dry_run)}", body)
     console.show(view, lambda: print_switch(console, view))
-    return _guard_code(view["guards"]) if is_dry_run else ExitCode.SUCCESS
+    if not is_dry_run:
+        return ExitCode.SUCCESS
+    can_be_used = all(guard["green"] for guard in view["guards"] if guard["code"] == "target")
+    return _guard_code(view["guards"]) if can_be_used else ExitCode.UNREACHABLE
 
 
 async def run_step(

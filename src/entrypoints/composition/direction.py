@@ -200,6 +200,22 @@ class Direction:
             None if await target.answers() else "It does not answer, or was not compared with the source yet."
         )
 
+    @property
+    def refusal_of_target(self) -> str | None:
+        """Why the target is not called, whether it answers or not; None if it is, or if there is none."""
+        return None if self.target is None else self.target.breaker.reason
+
+    async def require_target(self) -> CompleteStore:
+        """The target as its adapter offers it, for a step that reads or fills it.
+
+        Raises Conflict for a single store, and StoreUnavailable, with the cause that health shows, for a target that
+        does not answer.
+        """
+        if self._mirror is None:
+            raise Conflict(NO_TARGET)
+        await self._mirror.target.require_answer()
+        return self._mirror.raw
+
     def note_inspected(self) -> None:
         """The stores were compared by whoever only asks, and nothing was found."""
         if self._mirror is not None:

@@ -40,7 +40,7 @@ from application.ports.migration import (
     SwitchResult,
     Verification,
 )
-from domain.errors import Conflict, NotFound, StoreUnavailable
+from domain.errors import Conflict, NotFound
 from domain.migration import Phase, Route, Step, require_step
 from entrypoints.composition.backfill_runs import (
     RunEnded,
@@ -51,11 +51,21 @@ from entrypoints.composition.backfill_runs import (
     require_run_to_help,
     run_to_help,
 )
+from entrypoints.composition.dry_runs import MoveDryRuns
 from entrypoints.composition.evidence_file import write_evidence
 from entrypoints.composition.move_evidence import MoveEvidence, peer_of, raw_target_of
 from entrypoints.composition.move_status import MoveReader
-from entrypoints.composition.ownership_moves import change_of_owner, last_pause_ms, retire_former_owner
-from entrypoints.composition.recoveries import recover, survive, take_target, until_connected
+from entrypoints.composition.ownership_moves import (
+    change_of_owner,
+    last_pause_ms,
+    retire_former_owner,
+)
+from entrypoints.composition.recoveries import (
+    recover,
+    survive,
+    take_target,
+    until_connected,
+)
 from entrypoints.composition.settings import Settings, StoreKind
 from entrypoints.composition.store_stack import StoreStack
 from entrypoints.composition.stores import CompleteStore, scratch_store
@@ -70,14 +80,13 @@ _OVER_TARGET = frozenset({Step.BACKFILL, Step.VERIFY, Step.REPAIR, Step.RECOVER}
 """The steps that read the target from their beginning; those that move the ownership have a guard for it."""
 
 
-class Move:
+class Move(MoveDryRuns):
     """Takes each step through the stores of this process; what must last is in the control records."""
 
     def __init__(
         self, stack: StoreStack, *, settings: Settings, clock: Clock, identifiers: Identifiers
     ) -> None:
-        self._stack = stack
-        self._settings = settings
+        super().__init__(stack, settings=settings)
         self._clock = clock
         self._identifiers = identifiers
         self._evidence = MoveEvidence(stack, clock=clock)
@@ -89,23 +98,12 @@ class Move:
     async def require(self, step: Step, *, reads_target: bool = True) -> None:
         require_step((await self._owner()).phase, step)
         if step in _OVER_TARGET and reads_target:
-            await self._require_target()
-
-    async def _require_target(self) -> None:
-        """Raises StoreUnavailable with the known cause where the target does not answer."""
-        raw_target, target = self._raw_target, self._stack.direction.target
-        try:
-            await raw_target.ping()
-        except StoreUnavailable as error:
-            cause = None if target is None else target.breaker.reason
-            raise StoreUnavailable(
-                f"The {raw_target.name} store cannot be used. {cause or error.message}"
-            ) from error
+            await self.require_target()
 
     async def preflight(self, on_progress: OnProgress) -> Preflight:
         target = self._stack.direction.raw_target
         if target is not None:
-            await self._require_target()
+            await self.require_target()
         lanes = [self._raw_source, *([] if target is None else [target])]
         around = await Circumstances(self._raw_source, target, clock=self._clock).findings()
         taken = await Census(self._raw_source, lanes=lanes).take(on_progress)
@@ -192,9 +190,7 @@ class Move:
 
     async def repair(self, on_progress: OnProgress, *, by: str) -> Verification:
         await self.require(Step.REPAIR)
-        evidence = await load_evidence(self._stack.source)
-        if evidence is None:
-            raise Conflict("Nothing was verified yet. Type: tandem move verify --full")
+        found = await self._found_differences()
         repair = Repair(
             self._raw_source,
             self._raw_target,
@@ -203,7 +199,7 @@ class Move:
             clock=self._clock,
             identifiers=self._identifiers,
         )
-        done = await repair.repair(evidence.differences, by=by)
+        done = await repair.repair(found, by=by)
         detail = f"{done.applied} applied, {done.rewritten} rewritten, {len(done.unrepaired)} left."
         await self._note(Step.REPAIR, by, detail)
         return await self.verify(on_progress, by=by)
@@ -213,6 +209,7 @@ class Move:
 
     async def decide(self, id: str, *, fix: bool, reason: str, by: str) -> Quarantined:
         if fix:
+            await self.require_target()
             second_try = SecondTry(self._stack.source, self._raw_target, original=self._raw_source)
             decided = await second_try.fix(id, reason=reason)
         else:
@@ -262,6 +259,7 @@ class Move:
 
     async def finish(self, *, by: str, is_dry_run: bool = False) -> str | None:
         await self.require(Step.FINISH)
+        await self.require_target()
         require_green(await self._guards(Step.FINISH))
         if is_dry_run:
             return None
@@ -306,6 +304,7 @@ class Move:
         return await self._result(pause_ms, guards)
 
     async def _change(self, *, is_forced: bool) -> ChangeOfOwner:
+        await self.require_target()  # the guards may have been overruled
         recheck = None if is_forced else await self._evidence.recheck()
         if recheck is not None:
             # Most of it now, while nobody waits for the move to end.

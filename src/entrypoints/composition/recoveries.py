@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 from adapters.migration import survival
-from adapters.migration.new_target import take_new_target
-from adapters.migration.recovery import Recovery
+from adapters.migration.new_target import require_empty, take_new_target
+from adapters.migration.recovery import Recovery, require_recovery_of
 from adapters.migration.steps import note_step
 from adapters.ownership.control import Ownership
 from adapters.ownership.last_seen import LastSeen
@@ -19,7 +19,7 @@ from application.ports.migration import ChangedTwice, Recovered, StepTaken, Veri
 from domain.errors import Conflict, StoreUnavailable
 from domain.migration import NO_TARGET, Step
 from entrypoints.composition.direction import Direction
-from entrypoints.composition.inspection import inspected
+from entrypoints.composition.probing import probed
 from entrypoints.composition.schema import bring_up, require_current
 from entrypoints.composition.settings import Settings, StoreSettings
 from entrypoints.composition.store_stack import StoreStack
@@ -37,6 +37,21 @@ async def take_target(stack: StoreStack) -> None:
     target = await _opened_target(stack)
     async with direction.undisturbed(BEING_REPLACED):
         await take_new_target(direction.ownership, target, bring_up=bring_up)
+
+
+async def look_at_new_target(stack: StoreStack, settings: StoreSettings) -> None:
+    """Raises what `take_target` raises of a store that cannot become the target. Changes nothing."""
+    direction = stack.direction
+    if direction.target is None or direction.raw_target is None:
+        raise Conflict(NO_TARGET)
+    if await direction.target.answers_now():
+        await require_empty(direction.raw_target)
+        return
+    async with probed(settings, direction.raw_target.name) as (store, problem):
+        if problem is None:
+            await require_empty(store)
+        elif not isinstance(problem, NothingStored):
+            raise problem
 
 
 async def until_connected(stack: StoreStack) -> None:
@@ -71,6 +86,12 @@ async def recover(stack: StoreStack, *, verify: Callable[[], Awaitable[Verificat
         changed_twice_count=taken.both_count,
         verification=verified[-1],
     )
+
+
+async def require_recovery(stack: StoreStack) -> None:
+    """Raises Conflict for a source that needs no recovery from its target, and StoreUnavailable. Changes nothing."""
+    target = await stack.direction.require_target()
+    await require_recovery_of(stack.direction.ownership, target)
 
 
 async def _delivered(direction: Direction) -> None:
@@ -131,11 +152,9 @@ async def survive_without_service(settings: Settings, *, reason: str) -> Ownersh
 
 async def _require_stored(name: str, stores: StoreSettings) -> None:
     """Raises NothingStored for a store that opening would create."""
-    probe = build_store(name, stores)
-    problem = await inspected(probe)
-    await probe.close()
-    if isinstance(problem, NothingStored):
-        raise problem
+    async with probed(stores, name) as (_, problem):
+        if isinstance(problem, NothingStored):
+            raise problem
 
 
 async def _readable(store: LanedStore, stores: StoreSettings) -> LanedStore | None:
@@ -143,10 +162,8 @@ async def _readable(store: LanedStore, stores: StoreSettings) -> LanedStore | No
 
     Raises StoreUnavailable for files that another process uses.
     """
-    # A store that was only opened to be read cannot be opened again.
-    probe = build_store(store.name, stores)
-    problem = await inspected(probe)
-    await probe.close()
+    async with probed(stores, store.name) as (_, problem):
+        pass
     if isinstance(problem, StoreUnavailable) and isinstance(store, OnDisk):
         raise problem
     if problem is not None:
@@ -159,6 +176,12 @@ async def _opened_target(stack: StoreStack) -> LanedStore:
     target = stack.direction.raw_target
     if target is None:
         raise Conflict(NO_TARGET)
-    async with asyncio.timeout(stack.direction.connect_seconds):
-        await target.open()
+    direction = stack.direction
+    try:
+        async with asyncio.timeout(direction.connect_seconds):
+            await target.open()
+    except TimeoutError:
+        raise StoreUnavailable(
+            f"{target.name} does not answer within {direction.connect_seconds:.0f} s."
+        ) from None
     return target

@@ -19,6 +19,7 @@ import pytest
 from entrypoints.cli.running_service import SERVICE_FILE, SERVICE_LOCK
 from entrypoints.composition.installation import INSTALLATION_FILE
 from entrypoints.composition.names import SETTINGS
+from tests.servers.report import times_slower
 from tests.unit.entrypoints.cli.conftest import ISSUE, NOWHERE, Tandem
 
 SECONDS_MAX = 60.0
@@ -143,6 +144,32 @@ def test_commands_ask_the_service_that_holds_the_store(service: Process, beside:
     assert beside("sync", "failures", "--json").view == {"items": []}
     assert beside("sync", "retry", "--all", "--json").view == {"requeued": 0}
     assert beside("sync", "history", "users", "f" * 24).code == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "preflight",
+        "verify --full",
+        "repair --wait",
+        "backfill --wait",
+        "backfill --dry-run",
+        "repair --dry-run",
+    ],
+)
+def test_the_service_refuses_a_step_whose_target_does_not_answer_at_once(
+    beside: Tandem, command: str
+) -> None:
+    began = time.monotonic()
+    ended = beside("move", *command.split())
+    assert (ended.code, "nothing listens" in ended.err) == (3, True), ended
+    assert time.monotonic() - began < 5 * times_slower()
+
+
+def test_the_service_looks_at_the_target_before_it_says_that_a_recovery_is_possible(beside: Tandem) -> None:
+    for words in (("--dry-run",), ("--wait",)):
+        ended = beside("recover", *words)
+        assert (ended.code, "nothing listens" in ended.err) == (3, True), ended
 
 
 def test_the_doctor_asks_the_service_and_names_what_is_down(service: Process, beside: Tandem) -> None:

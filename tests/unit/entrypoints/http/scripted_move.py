@@ -21,7 +21,7 @@ from application.ports.migration import (
     Verification,
     Work,
 )
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, NotFound, StoreUnavailable
 from domain.migration import Phase, Route, Step
 from tests.unit.builders import ANNA, NOON
 
@@ -45,6 +45,7 @@ class ScriptedMigration:
 
     def __init__(self) -> None:
         self.refusal: Conflict | None = None
+        self.trouble: StoreUnavailable | None = None
         self.done: list[tuple[Any, ...]] = []
         self.phase = Phase.READING
         self.route_of_tasks = Route(shadow_percent=5, target_percent=20)
@@ -84,6 +85,21 @@ class ScriptedMigration:
         self.done.append(("require", step))
         if self.refusal is not None:
             raise self.refusal
+        if reads_target:
+            await self.require_target()
+
+    async def require_target(self) -> None:
+        if self.trouble is not None:
+            raise self.trouble
+
+    async def look(self, step: Step) -> None:
+        self.done.append(("look", step))
+
+    async def look_at_stores(self) -> None:
+        await self.require_target()
+
+    async def look_at_new_target(self) -> None:
+        await self.require_target()
 
     async def preflight(self, on_progress: OnProgress) -> Preflight:
         on_progress(PROGRESS)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from application.ports.migration import JobState, Preflight
-from domain.errors import Conflict
+from domain.errors import Conflict, StoreUnavailable
 from domain.migration import Phase, Route
 from tests.unit.entrypoints.http.scripted_move import GUARD, HELD, JOB_ID, ScriptedJobs, ScriptedMigration
 from tests.unit.entrypoints.http.service import ADMIN, ANNA, Service, pointers
@@ -136,7 +136,27 @@ async def test_a_dry_run_changes_nothing(
     answer = await ask(service, "POST", f"/{step}?dryRun=true")
     assert answer.status_code == (202 if step in LONG else 200), answer.text
     assert jobs.started == []
-    assert not [done for done in move.done if done[0] not in ("require",) and done[-1] is not True]
+    assert not [done for done in move.done if done[0] not in ("require", "look") and done[-1] is not True]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/backfill", None),
+        ("/backfill?dryRun=true", None),
+        ("/backfill?dryRun=true", {"newTarget": True}),
+        ("/preflight?dryRun=true", None),
+        ("/recover?dryRun=true", {"fromTarget": True, "force": "It burnt."}),
+        (f"/quarantine/{HELD.id}/fix?dryRun=true", {"reason": "It fits now."}),
+    ],
+)
+async def test_a_step_is_refused_at_once_while_the_target_does_not_answer(
+    service: Service, move: ScriptedMigration, jobs: ScriptedJobs, path: str, body: Any
+) -> None:
+    move.trouble = StoreUnavailable("The server is gone.")
+    answer = await ask(service, "POST", path, body)
+    assert (answer.status_code, answer.json()["detail"]) == (503, "The server is gone.")
+    assert jobs.started == []
 
 
 async def test_a_dry_run_of_a_decision_or_a_route_changes_nothing(
