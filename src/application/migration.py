@@ -131,9 +131,7 @@ class OperateMove:
     async def decide(
         self, actor: Actor, id: str, *, fix: bool, reason: str, is_dry_run: bool = False
     ) -> Quarantined:
-        """Raises NotFound, and RuleBroken for a blank reason. A dry run only finds the
-        record, and for a fix asks the target.
-        """
+        """Raises NotFound, RuleBroken for a blank reason. A dry run finds the record, and asks the target for a fix."""
         require_admin(actor)
         _require_reason(reason)
         if not is_dry_run:
