@@ -17,7 +17,8 @@ from entrypoints.composition.settings import read_settings
 from entrypoints.composition.start import start
 from tests.unit.contracts.builders import change_set, entry, put, task
 
-START_SECONDS_MAX = 30.0
+START_SECONDS_MAX = 90.0
+"""A stand-in for MongoDB once did not answer for half a minute."""
 
 
 def mongo_to_postgres(uri: str, *, name: str, postgres_url: str, directory: Path) -> dict[str, str]:
