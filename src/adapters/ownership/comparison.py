@@ -75,13 +75,15 @@ class Watch:
     target_seconds: float
 
 
-def unheard(source: Positions, target: Positions, *, me: ProcessIdentity, watch: Watch) -> list[Lane]:
-    """The open lanes of the target whose processes were not heard in this source.
+def absent_in_source(
+    source: Positions, target: Positions, *, me: ProcessIdentity, watch: Watch
+) -> list[Lane]:
+    """The open lanes of the target whose processes have not shown themselves in this source.
 
     A copy of a source also holds the lanes of the original, as of the moment it was copied. So a process only counts as
-    heard if that was since this one began to watch.
+    present if it did since this one began to watch.
     """
-    heard = {
+    present = {
         lane.by.process
         for lane in source.lanes.values()
         if shows_life(lane) and max(0.0, lane.silent_seconds) < min(watch.source_seconds, LEASE_SECONDS)
@@ -89,7 +91,7 @@ def unheard(source: Positions, target: Positions, *, me: ProcessIdentity, watch:
     return [
         lane
         for lane in target.lanes.values()
-        if lane.is_open and lane.by.process not in heard and lane.by.process != me.process
+        if lane.is_open and lane.by.process not in present and lane.by.process != me.process
     ]
 
 
@@ -104,7 +106,7 @@ def strangers(
     is_watched = watch.target_seconds >= LEASE_SECONDS
     return [
         lane
-        for lane in unheard(source, target, me=me, watch=watch)
+        for lane in absent_in_source(source, target, me=me, watch=watch)
         if not (is_watched and not shows_life(lane)) and not is_gone(lane.by)
     ]
 

@@ -8,9 +8,9 @@ from adapters.ownership.checkpoints import CHECKPOINT_SECONDS_MIN, Compared, che
 from adapters.ownership.comparison import (
     LEASE_SECONDS,
     Watch,
+    absent_in_source,
     dead_lanes,
     strangers,
-    unheard,
 )
 from adapters.ownership.completion import Completion
 from adapters.ownership.control import FIRST_INCARNATION, Gate, Held, Ownership, Peer, Role
@@ -315,7 +315,9 @@ class TargetSide:
         self._source.suspicion = None
         if not found:
             return [
-                lane for lane in unheard(source, target, me=self._me, watch=watch) if not is_gone(lane.by)
+                lane
+                for lane in absent_in_source(source, target, me=self._me, watch=watch)
+                if not is_gone(lane.by)
             ]
         refusal = refusals.stranger(found)
         await self._source.try_beat()

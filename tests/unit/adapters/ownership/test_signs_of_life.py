@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.ownership.comparison import LEASE_SECONDS, Watch, shows_life, strangers, unheard
+from adapters.ownership.comparison import LEASE_SECONDS, Watch, absent_in_source, shows_life, strangers
 from adapters.records.lanes import Lane, Positions, ProcessIdentity
 
 ME = ProcessIdentity("me", "host", "boot", 1)
@@ -29,7 +29,7 @@ def test_a_beat_shows_life_for_the_length_of_the_lease(silent_seconds: float, *,
 
 def test_a_beat_in_the_future_makes_nobody_heard_in_the_source() -> None:
     source, target = lane_of(DAYS_AHEAD), lane_of(0.0)
-    assert [lane.by for lane in unheard(source, target, me=ME, watch=LONG)] == [OTHER]
+    assert [lane.by for lane in absent_in_source(source, target, me=ME, watch=LONG)] == [OTHER]
 
 
 @pytest.mark.parametrize(("watch", "found"), [(LONG, []), (SHORT, [OTHER])])
