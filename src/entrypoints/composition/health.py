@@ -113,14 +113,16 @@ class StackHealth:
             silent_seconds = None if self.relay is None else self.relay.silent_seconds
             now = self.clock.now()
             troubles = list(troubles_of(metrics, relay_silent_seconds=silent_seconds, now=now))
+            if self.target is not None and (reason := self.target.breaker.reason) is not None:
+                troubles.insert(0, f"Nothing is mirrored: {reason.removesuffix('.')}")
             if not troubles:
                 return UP
             has_rejected = metrics.totals.failed + metrics.totals.parked > 0
-            reason = await self._newest_reason() if has_rejected else None
+            newest = await self._newest_reason() if has_rejected else None
         except TandemError as error:
             return down(f"Its state cannot be read. {error.message}")
         shown = ". ".join(troubles)
-        cause = "\n".join(troubles if reason is None else [*troubles, f"The newest reason: {reason}"])
+        cause = "\n".join(troubles if newest is None else [*troubles, f"The newest reason: {newest}"])
         return ComponentHealth(up=True, is_degraded=True, detail=shown[:DETAIL_LENGTH_MAX], cause=cause)
 
     async def _newest_reason(self) -> str | None:

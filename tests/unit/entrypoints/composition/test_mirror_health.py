@@ -92,6 +92,18 @@ def test_a_paused_mirror_with_a_backlog_is_degraded_and_says_how_to_go_on() -> N
     simulate(check())
 
 
+def test_a_mirror_whose_target_is_not_called_is_degraded_and_names_the_cause() -> None:
+    async def check() -> None:
+        world = World(Weather())
+        await world.store.open()
+        assert world.health.target is not None
+        world.health.target.breaker.trip("The target is frozen.")
+        mirror = await world.mirror()
+        assert (mirror.status, mirror.detail) == ("DEGRADED", "Nothing is mirrored: The target is frozen")
+
+    simulate(check())
+
+
 def test_a_mirror_that_lags_is_degraded_once_the_bound_is_passed() -> None:
     async def check() -> None:
         weather = Weather()
