@@ -35,11 +35,6 @@ from tests.unit.application.interchange.importing import (
 from tests.unit.builders import NUMBERS, actor, stamp
 
 
-@pytest.fixture
-def bring(begin: Begin, clock: Clock) -> Import:
-    return importer(begin, clock)
-
-
 class KilledStore:
     """The store of a process that dies: after some commits it accepts none."""
 

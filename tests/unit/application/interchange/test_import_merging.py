@@ -25,18 +25,12 @@ from tests.unit.application.interchange.importing import (
     beads,
     child_of,
     counts,
-    importer,
     task_named,
 )
 from tests.unit.application.team_fixture import CARL, TeamFixture
 from tests.unit.builders import ANNA, BEN, NUMBERS, actor
 
 BringAs = Callable[..., Awaitable[ImportReport]]
-
-
-@pytest.fixture
-def bring(begin: Begin, clock: Clock) -> Import:
-    return importer(begin, clock)
 
 
 @pytest.fixture

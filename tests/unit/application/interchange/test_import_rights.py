@@ -22,15 +22,9 @@ from tests.unit.application.interchange.importing import (
     child_of,
     contents,
     counts,
-    importer,
     task_named,
 )
 from tests.unit.builders import ANNA, BEN, NUMBERS, actor, stamp
-
-
-@pytest.fixture
-def bring(begin: Begin, clock: Clock) -> Import:
-    return importer(begin, clock)
 
 
 @pytest.fixture

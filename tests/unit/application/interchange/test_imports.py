@@ -29,15 +29,9 @@ from tests.unit.application.interchange.importing import (
     child_of,
     contents,
     counts,
-    importer,
     task_named,
 )
 from tests.unit.builders import NUMBERS, actor, stamp
-
-
-@pytest.fixture
-def bring(begin: Begin, clock: Clock) -> Import:
-    return importer(begin, clock)
 
 
 async def test_an_issue_becomes_a_task_as_old_as_it_was(bring: Import, begin: Begin, clock: Clock) -> None:

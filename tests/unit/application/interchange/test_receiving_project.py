@@ -18,11 +18,6 @@ ISSUES = beads({"id": "bd-1", "labels": ["wet"]}, {"id": "bd-2"})
 CREATED, UNCHANGED = {"created": 2}, {"unchanged": 2}
 
 
-@pytest.fixture
-def bring(begin: Begin, clock: Clock) -> Import:
-    return importer(begin, clock)
-
-
 async def _create(begin: Begin, clock: Clock, name: str) -> Project:
     return await CreateProject(begin, clock, SortableIdentifiers())(actor(), {"name": name})
 
